@@ -1,0 +1,1 @@
+"""Every figure that we claim, measured by a command that prints JSON."""

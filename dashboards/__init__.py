@@ -1,0 +1,1 @@
+"""Streamlit pages and lessons: they read runs and call the toolkit."""
