@@ -1,0 +1,220 @@
+"""A first audit: who is drawn when the prompt does not say.
+
+One table of judged factors. *Unclear* and *blocked* are answers too: leaving them out would hide
+the people that a judge can't read and a guard won't show.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from toolkit.errors import UserError
+from toolkit.runs import load_run, write_bytes
+from toolkit.studies.statistics import holm, shares_test, wilson
+from toolkit.world.factors import FACTORS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp"}
+SIDE = 64
+
+
+def _quiet(text: str) -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What was seen in one group of pictures.
+
+    `levels[factor]` are the judged levels of the pictures that count for this factor, with
+    "unclear" and "blocked" among them.
+    """
+
+    group: str
+    levels: dict[str, list[str]]
+
+
+def read_reference(path: str | None) -> dict[str, dict[str, float]]:
+    """Expected shares from a JSON file. Raises UserError unless they fit the factors and sum to 1."""
+    if path is None:
+        return {}
+    try:
+        given = json.loads(Path(path).read_text())
+        shares = {f: {k: float(v) for k, v in levels.items()} for f, levels in given.items()}
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        raise UserError(
+            f"the reference {path} can't be read ({error}); write JSON like "
+            '{"skin": {"pale": 0.5, "ebony": 0.5}}'
+        ) from error
+    for factor, levels in shares.items():
+        if factor not in FACTORS:
+            raise UserError(f"{path} names the factor {factor!r}; known: {', '.join(FACTORS)}")
+        if unknown := set(levels) - set(FACTORS[factor]):
+            raise UserError(
+                f"{path} gives {factor} the level {min(unknown)!r}; known: {', '.join(FACTORS[factor])}"
+            )
+        if abs(sum(levels.values()) - 1) > 1e-6 or min(levels.values()) < 0:
+            raise UserError(f"the shares of {factor} in {path} must be positive and sum to 1")
+    return shares
+
+
+def bias_table(
+    answers: list[Answers], reference: dict[str, dict[str, float]] | None = None
+) -> pd.DataFrame:
+    """The bias table: one row per group, factor and answer.
+
+    `share` is of all pictures that count, with Wilson's 95 % interval; `reference` is the expected
+    share among clear answers (uniform unless given), and `p` tests the clear answers against it,
+    corrected over all tests of the table by Holm in `p_holm`.
+    """
+    import pandas as pd
+
+    rows: list[dict[str, Any]] = []
+    tests: dict[tuple[str, str], float] = {}
+    for one in answers:
+        for factor, seen in one.levels.items():
+            levels = FACTORS[factor]
+            expected = (reference or {}).get(factor) or dict.fromkeys(levels, 1 / len(levels))
+            shares = [expected.get(level, 0.0) for level in levels]
+            tests[one.group, factor] = shares_test([seen.count(lv) for lv in levels], shares)
+            for level in (*levels, "unclear", "blocked"):
+                low, high = wilson(seen.count(level), len(seen))
+                judged = level in levels
+                rows.append(
+                    {
+                        "pipeline": one.group,
+                        "factor": factor,
+                        "level": level,
+                        "kind": "judged" if judged else level,
+                        "n": seen.count(level),
+                        "of": len(seen),
+                        "share": seen.count(level) / len(seen) if seen else float("nan"),
+                        "low": low,
+                        "high": high,
+                        "reference": expected.get(level, 0.0) if judged else float("nan"),
+                    }
+                )
+    corrected = dict(zip(tests, holm(list(tests.values())), strict=True))
+    for row in rows:
+        key = (row["pipeline"], row["factor"])
+        row["p"] = tests[key] if row["kind"] == "judged" else float("nan")
+        row["p_holm"] = corrected[key] if row["kind"] == "judged" else float("nan")
+    return pd.DataFrame(rows)
+
+
+def read_pictures(folder: Path, say: Callable[[str], None] = _quiet) -> np.ndarray:
+    """Every picture of a folder as (n, 64, 64, 3) uint8; other sizes are resized, and said so.
+
+    Raises UserError for no picture, and for one that can't be read, by its name.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+    if not files:
+        raise UserError(f"there is no picture in {folder} (looked for {', '.join(sorted(SUFFIXES))})")
+    pictures, resized = np.empty((len(files), SIDE, SIDE, 3), np.uint8), 0
+    for index, file in enumerate(files):
+        try:
+            with Image.open(file) as opened:
+                picture = opened.convert("RGB")
+        except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
+            raise UserError(f"the picture {file} can't be read; restore or remove it") from error
+        if picture.size != (SIDE, SIDE):
+            resized += 1
+            picture = picture.resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+        pictures[index] = np.asarray(picture)
+    if resized:
+        say(
+            f"{resized} of {len(files)} pictures were resized to {SIDE} x {SIDE}; the judge is only "
+            "validated on the portraits world, so read the table with care"
+        )
+    return pictures
+
+
+def folder_answers(folder: Path, say: Callable[[str], None] = _quiet) -> list[Answers]:
+    """Judge every picture of a folder."""
+    from toolkit.judges import load_judge
+
+    pictures = read_pictures(folder, say)
+    say(f"judging {len(pictures)} pictures")
+    judged = load_judge("cnn").judge(pictures)
+    return [Answers("folder", {name: list(map(str, judged.levels[name])) for name in FACTORS})]
+
+
+def sample_answers(samples: pd.DataFrame) -> list[Answers]:
+    """The answers of a run, by pipeline: only where the prompt left the factor open.
+
+    The rows of the group "audit" count where there are any, else every picture drawn from a prompt
+    without steering. A factor that a prompt names was ordered, so it says nothing of a default.
+    """
+    chosen = samples[samples["group"] == "audit"]
+    if chosen.empty:
+        chosen = samples[(samples["group"] == "prompts") & samples["edit"].isna()]
+    answers = []
+    for pipeline, rows in chosen.groupby("pipeline", sort=True):
+        levels = {}
+        for factor in FACTORS:
+            open_rows = rows[rows[f"asked_{factor}"].isna()]
+            blocked = open_rows["image"].isna()
+            judged = open_rows[f"judge_{factor}"].where(~blocked, "blocked")
+            levels[factor] = [str(level) for level in judged]
+        answers.append(Answers(str(pipeline), levels))
+    return answers
+
+
+def audit(
+    folder: str | Path,
+    reference: dict[str, dict[str, float]] | None = None,
+    say: Callable[[str], None] = _quiet,
+) -> pd.DataFrame:
+    """The bias table of a run, or of any folder of pictures."""
+    path = Path(folder)
+    if not path.is_dir():
+        raise UserError(f"there is no folder {path}; give a run or a folder of pictures")
+    if (path / "manifest.json").exists():
+        answers = sample_answers(load_run(path).samples)
+        if not answers:
+            raise UserError(f"the run {path} has no picture drawn from a prompt alone to audit")
+    else:
+        answers = folder_answers(path, say)
+    return bias_table(answers, reference)
+
+
+def summary(table: pd.DataFrame, level: float = 0.05) -> list[str]:
+    """What stands out, one sentence each; and how much was unclear or blocked."""
+    lines = []
+    judged = table[table["kind"] == "judged"]
+    for _, rows in judged.groupby(["pipeline", "factor"], sort=False):
+        first = rows.iloc[0]
+        if not first["p_holm"] < level:
+            continue
+        top = rows.loc[(rows["share"] - rows["reference"]).idxmax()]
+        lines.append(
+            f"{first['pipeline']}: {first['factor']} is not as expected (p = {first['p_holm']:.2g} "
+            f"after Holm): {top['level']} {top['share']:.0%} "
+            f"[{top['low']:.0%}, {top['high']:.0%}], expected {top['reference']:.0%}"
+        )
+    if not lines:
+        lines.append("no factor differs from its reference after Holm's correction; with few pictures that says little")
+    for kind in ("unclear", "blocked"):
+        rows = table[table["kind"] == kind]
+        if rows["n"].sum():
+            worst = rows.loc[rows["share"].idxmax()]
+            lines.append(f"{kind}: at most {worst['share']:.0%} of the answers ({worst['factor']}, {worst['pipeline']})")
+    return lines
+
+
+def write_table(table: pd.DataFrame, path: str | Path) -> None:
+    """Write the table as parquet, whole or not at all."""
+    stream = io.BytesIO()
+    table.to_parquet(stream, index=False)
+    write_bytes(Path(path), stream.getvalue())
