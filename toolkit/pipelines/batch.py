@@ -1,0 +1,88 @@
+"""What flows through a pipeline: batches, traces, edits, and noise that belongs to a seed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from toolkit.errors import UserError
+
+if TYPE_CHECKING:
+    from probes import Direction
+
+LONGEST_PROMPT = 10_000
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Pictures and the embeddings that made them.
+
+    `images` (n, h, w, 3) uint8; `text_embeddings` (n, d); `image_embeddings` (n, d) are what the
+    decoder was given, edits included, or None where no image embedding takes part.
+    """
+
+    images: np.ndarray
+    prompts: tuple[str, ...]
+    seeds: tuple[int, ...]
+    pipeline: str
+    text_embeddings: np.ndarray
+    image_embeddings: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+@dataclass
+class Trace:
+    """What happened on the way: pass an empty one to `generate` and read it afterwards.
+
+    `timesteps` (steps,); `latents` (steps, n, c, h, w) float32, after each step; `predicted`
+    (steps, n, h, w, 3) uint8, the clean picture as foreseen at that step; `prior` (steps, n, d)
+    float32, the prior's predicted image embedding, where there is a prior.
+    """
+
+    timesteps: list[int] = field(default_factory=list)
+    latents: np.ndarray | None = None
+    predicted: np.ndarray | None = None
+    prior: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Edit:
+    """A direction and how far to go along it, in standard deviations of real embeddings."""
+
+    direction: Direction
+    strength: float
+
+
+def check_request(prompts: Sequence[str], seeds: Sequence[int]) -> None:
+    """Raise UserError unless there is one seed a prompt and every prompt says something."""
+    if not prompts:
+        raise UserError("there is no prompt; give at least one")
+    if len(prompts) != len(seeds):
+        raise UserError(f"{len(prompts)} prompts came with {len(seeds)} seeds; give one seed each")
+    for index, prompt in enumerate(prompts):
+        if not isinstance(prompt, str) or not prompt.strip():
+            raise UserError(f"prompt {index + 1} is empty; say what to draw")
+        if len(prompt) > LONGEST_PROMPT:
+            raise UserError(
+                f"prompt {index + 1} has {len(prompt)} characters, at most {LONGEST_PROMPT} can be "
+                "taken (and the model reads about 40 word pieces); shorten it"
+            )
+    for seed in seeds:
+        if not 0 <= int(seed) < 1 << 63:
+            raise UserError(f"seed {seed} is out of range; use a whole number from 0 to 2^63 - 1")
+
+
+def generators(seeds: Sequence[int]) -> list[torch.Generator]:
+    """One generator an image, so that batch size and order never change a picture."""
+    return [torch.Generator().manual_seed(int(seed)) for seed in seeds]
+
+
+def noise(shape: tuple[int, ...], sources: Sequence[torch.Generator]) -> torch.Tensor:
+    """(n, *shape) standard normal noise, each row from its own generator."""
+    return torch.cat([torch.randn((1, *shape), generator=g) for g in sources])

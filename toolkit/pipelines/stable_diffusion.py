@@ -1,0 +1,108 @@
+"""Stable Diffusion: text states, a U-Net in latent space, an image decoder (Rombach et al. 2022)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from probes import Space
+from toolkit.clip import Clip, file_hash
+from toolkit.errors import UserError
+from toolkit.pipelines.batch import Batch, Edit, Trace, check_request, generators, noise
+from toolkit.training.data import to_pictures
+
+STEPS, GUIDANCE, RESCALE = 25, 4.0, 0.5
+
+
+def rescaled(guided: torch.Tensor, conditional: torch.Tensor, share: float) -> torch.Tensor:
+    """Guidance brought back to the conditional prediction's spread (Lin et al. 2024, eq. 15-16)."""
+    over = tuple(range(1, guided.ndim))
+    fitted = guided * (conditional.std(over, keepdim=True) / guided.std(over, keepdim=True))
+    return share * fitted + (1 - share) * guided
+
+
+class StableDiffusion:
+    """The whole pipeline, one image a seed. Edits enter at the text states."""
+
+    name, site = "stable-diffusion", "text_states"
+
+    def __init__(self, folder: Path, clip: Clip):
+        from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+        from transformers import CLIPTextModel
+
+        try:
+            self.unet = UNet2DConditionModel.from_pretrained(folder / "unet").float().eval()
+            self.vae = AutoencoderKL.from_pretrained(folder / "vae").float().eval()
+            self.text = CLIPTextModel.from_pretrained(folder / "text_encoder").float().eval()
+            self.scheduler = DDIMScheduler.from_pretrained(folder / "scheduler")
+        except Exception as error:
+            raise UserError(f"the weights in {folder} can't be read ({error}); restore them") from error
+        self.folder, self.clip = folder, clip
+        self.hash = file_hash(folder / "unet" / "diffusion_pytorch_model.safetensors")
+        self.space = Space(clip.hash, self.site)
+
+    def _states(self, ids: torch.Tensor) -> torch.Tensor:
+        return self.text(input_ids=ids).last_hidden_state  # (n, L, d)
+
+    def _edited(self, prompts: Sequence[str], edits: Sequence[Edit]) -> torch.Tensor:
+        ids = self.clip.tokens(list(prompts))
+        states = self._states(ids)
+        end = (ids == self.clip.tokenizer.eot_token_id).int().argmax(1)
+        words = torch.arange(ids.shape[1]) <= end[:, None]  # paddings stay as they are
+        for edit in edits:
+            edit.direction.require(self.space)
+            step = edit.strength * edit.direction.sigma * np.asarray(edit.direction.vector)
+            states = states + words[..., None] * torch.from_numpy(step).to(states)
+        return states
+
+    def decode(self, latents: torch.Tensor) -> np.ndarray:
+        """(n, 4, 16, 16) latents to (n, 64, 64, 3) uint8 pictures."""
+        return to_pictures(self.vae.decode(latents / self.vae.config.scaling_factor).sample)
+
+    @torch.no_grad()
+    def generate(
+        self,
+        prompts: Sequence[str],
+        seeds: Sequence[int],
+        edits: Sequence[Edit] = (),
+        start: torch.Tensor | None = None,
+        trace: Trace | None = None,
+        *,
+        steps: int = STEPS,
+        guidance: float = GUIDANCE,
+        rescale: float = RESCALE,
+    ) -> Batch:
+        """Draw one picture a prompt with classifier-free guidance and DDIM.
+
+        `start` (n, 4, 16, 16) replaces the seeds' noise. Raises UserError for a bad request and
+        probes.WrongSpace for a direction of another model or site.
+        """
+        check_request(prompts, seeds)
+        conditional = self._edited(prompts, edits)
+        nothing = self._states(self.clip.tokens([""])).expand_as(conditional)
+        states = torch.cat([nothing, conditional])
+        latents = noise((4, 16, 16), generators(seeds)) if start is None else start.float()
+        self.scheduler.set_timesteps(steps)
+        kept, foreseen = [], []
+        for time in self.scheduler.timesteps:
+            both = self.unet(torch.cat([latents, latents]), time, states).sample
+            without, wanted = both.chunk(2)
+            guided = rescaled(without + guidance * (wanted - without), wanted, rescale)
+            step = self.scheduler.step(guided, time, latents)
+            latents = step.prev_sample
+            if trace is not None:
+                kept.append(latents.numpy().copy())
+                foreseen.append(self.decode(step.pred_original_sample))
+        if trace is not None:
+            trace.timesteps = [int(t) for t in self.scheduler.timesteps]
+            trace.latents, trace.predicted = np.stack(kept), np.stack(foreseen)
+        return Batch(
+            self.decode(latents),
+            tuple(prompts),
+            tuple(int(s) for s in seeds),
+            self.name,
+            self.clip.encode_text(list(prompts)),
+        )

@@ -1,0 +1,109 @@
+"""Recipes, one file a model; `train` runs one or all of them in order and writes model cards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from toolkit.errors import UserError
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A model to train: where it goes, its share of a whole budget, and how fast it learns."""
+
+    name: str
+    folder: str
+    share: float
+    lr: float
+    ema: float
+    weight_decay: float
+    what: str
+
+
+RECIPES: tuple[Recipe, ...] = (
+    Recipe("clip", "clip", 0.20, 8e-4, 0.995, 0.05, "CLIP: text and image towers"),
+    Recipe("autoencoder", "stable-diffusion", 0.12, 1e-3, 0.998, 0.0, "AutoencoderKL, f = 4"),
+    Recipe("judge", "judge", 0.06, 1e-3, 0.998, 0.01, "the CNN judge"),
+    Recipe("upsampler", "unclip", 0.06, 6e-4, 0.998, 0.01, "unCLIP upsampler, 32 to 64 px"),
+    Recipe("prior", "unclip", 0.05, 5e-4, 0.998, 0.01, "unCLIP diffusion prior"),
+    Recipe("unet", "stable-diffusion", 0.27, 6e-4, 0.999, 0.01, "Stable Diffusion U-Net"),
+    Recipe("decoder", "unclip", 0.24, 6e-4, 0.999, 0.01, "unCLIP decoder, 32 px"),
+)
+NAMES = tuple(recipe.name for recipe in RECIPES)
+
+
+def recipe_named(name: str) -> Recipe:
+    """The recipe of that name. Raises UserError naming those that exist."""
+    for recipe in RECIPES:
+        if recipe.name == name:
+            return recipe
+    raise UserError(f"no recipe is named {name!r}; choose all or one of {', '.join(NAMES)}")
+
+
+def minutes_in(budget: str) -> float:
+    """"3h", "90m" or "45" (minutes) as minutes. Raises UserError for anything else."""
+    units = {"h": 60.0, "m": 1.0, "s": 1 / 60}
+    number, unit = (budget[:-1], budget[-1]) if budget[-1:] in units else (budget, "m")
+    try:
+        minutes = float(number) * units[unit]
+    except ValueError:
+        minutes = 0.0
+    if not 0 < minutes < 1e5:
+        raise UserError(f"the budget {budget!r} can't be read; write it like 3h, 90m or 600s")
+    return minutes
+
+
+def train(
+    which: str,
+    weights: Path,
+    checkpoints: Path,
+    *,
+    minutes: float | None = None,
+    steps: int | None = None,
+    seed: int = 0,
+) -> list[Path]:
+    """Train one model, or with "all" every one in order within `minutes` altogether.
+
+    Writes each model below `weights` with a card, and returns the cards. A finished model of an
+    interrupted run is not trained again: its checkpoint folder holds `NAME.done`.
+    """
+    from toolkit.training.cards import write_card
+    from toolkit.training.loop import Plan
+
+    recipes = RECIPES if which == "all" else (recipe_named(which),)
+    whole = sum(recipe.share for recipe in recipes)
+    cards = []
+    for recipe in recipes:
+        done = checkpoints / f"{recipe.name}.done"
+        if which == "all" and done.exists():
+            cards.append(Path(done.read_text()))
+            continue
+        share = None if minutes is None else minutes * recipe.share / whole
+        plan = Plan(share, steps, recipe.lr, ema=recipe.ema, weight_decay=recipe.weight_decay, seed=seed)
+        record = run(recipe, plan, weights, checkpoints)
+        cards.append(write_card(recipe, record, weights))
+        done.write_text(str(cards[-1]))
+    return cards
+
+
+def run(recipe: Recipe, plan, weights: Path, checkpoints: Path) -> dict:
+    """Run one recipe into `weights`; returns its record (steps, seconds, hardware, settings)."""
+    folder = weights / recipe.folder
+    return _call(recipe.name)(folder, checkpoints, plan, weights)
+
+
+def _call(name: str) -> Callable[..., dict]:
+    """The recipe as a function of (folder, checkpoints, plan, weights); torch loads only here."""
+    from toolkit.training import autoencoder, clip, decoder, judge, prior, unet, upsampler
+
+    return {
+        "clip": lambda f, c, p, w: clip.train(f, c, p),
+        "autoencoder": lambda f, c, p, w: autoencoder.train(f / "vae", c, p),
+        "judge": lambda f, c, p, w: judge.train(f, c, p, w / "stable-diffusion" / "vae"),
+        "upsampler": lambda f, c, p, w: upsampler.train(f, c, p),
+        "prior": lambda f, c, p, w: prior.train(f, c, p, w / "clip"),
+        "unet": lambda f, c, p, w: unet.train(f, c, p, w / "clip"),
+        "decoder": lambda f, c, p, w: decoder.train(f, c, p, w / "clip"),
+    }[name]
