@@ -1,0 +1,71 @@
+"""The `pellucid` command. One file per group of commands; no logic here or there."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Sequence
+
+from toolkit.cli import doctor, make, serve, train, trust, understand, world
+from toolkit.cli.terminal import Parser
+from toolkit.errors import UserError
+
+EXAMPLES = """examples:
+  pellucid demo                                      the whole mission, once, for real
+  pellucid generate "a smiling doctor with glasses"  both pipelines, guarded and signed
+  pellucid discover glasses age                      directions in CLIP space
+  pellucid steer glasses --prompt "an old chef"      a filmstrip along one of them
+  pellucid audit runs/demo                           who is drawn, with intervals
+  pellucid verify runs/demo/images/*.png             what the files say of their origin
+  pellucid dashboard runs/demo                       look at it all in a browser"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of every command; `args.run(args)` returns the exit code."""
+    top = Parser(
+        prog="pellucid",
+        description="See inside text-to-image models: discover, steer, guard, mark, audit.",
+        examples=EXAMPLES,
+    )
+    top.add_argument("--version", action="store_true", help="print the version and stop")
+    commands = top.add_subparsers(
+        title="commands", metavar="COMMAND", dest="command", parser_class=Parser
+    )
+    for group in (make, understand, trust, world, train, serve, doctor):
+        group.add(commands)
+    return top
+
+
+def _stop(signum, frame) -> None:
+    raise KeyboardInterrupt
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command. Returns 0, 1 (something was found), 2 (bad input) or 130 (interrupted)."""
+    top = parser()
+    args = top.parse_args(argv)
+    if args.version:
+        from importlib import metadata
+
+        sys.stdout.write(f"pellucid {metadata.version('pellucid')}\n")
+        return 0
+    if args.command is None:
+        top.print_help()
+        return 0
+    before = signal.signal(signal.SIGTERM, _stop)  # a polite kill cleans up like Ctrl-C
+    try:
+        return args.run(args) or 0
+    except UserError as error:
+        sys.stderr.write(f"pellucid: {error}\n")
+        return 2
+    except KeyboardInterrupt:
+        sys.stderr.write("pellucid: stopped; nothing half-written was left\n")
+        return 130
+    except BrokenPipeError:
+        # The reader of our output went away (`| head`): that is its right, and no error.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    finally:
+        signal.signal(signal.SIGTERM, before)

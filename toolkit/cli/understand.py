@@ -1,0 +1,89 @@
+"""`pellucid discover` and `pellucid steer`."""
+
+from __future__ import annotations
+
+import argparse
+
+from toolkit.cli.terminal import command, say, show, show_json, show_table, whole
+
+
+def add(commands) -> None:
+    discover = command(
+        commands,
+        "discover",
+        "find directions for factors, one at each site where a pipeline can be steered",
+        "  pellucid discover                        every factor\n"
+        "  pellucid discover glasses age --json\n"
+        "  pellucid discover glasses --portraits 4000 --out runs/glasses",
+        run_discover,
+    )
+    discover.add_argument("factor", nargs="*", help="factors of the world (all of them)")
+    discover.add_argument("--portraits", type=whole, default=1500, help="real portraits (1500)")
+    discover.add_argument("--seed", type=whole, default=0, help="which portraits (0)")
+    discover.add_argument("--out", default="runs/directions", help="the run's folder")
+    discover.add_argument("--replace", action="store_true", help="replace a run of that name")
+    discover.add_argument("--json", action="store_true", help="print one object a direction")
+
+    steer = command(
+        commands,
+        "steer",
+        "draw one seed along a direction, beside a random direction of equal norm",
+        '  pellucid steer glasses --prompt "an old chef"\n'
+        '  pellucid steer beard --prompt "a smiling doctor" --seed 4 --out runs/beards',
+        run_steer,
+    )
+    steer.add_argument("factor", help="the direction's factor, for example glasses")
+    steer.add_argument("--prompt", required=True, help="what to draw")
+    steer.add_argument("--seed", type=whole, default=0, help="the picture's seed (0)")
+    steer.add_argument(
+        "--pipeline", default="both", help="stable-diffusion, unclip or both (both)"
+    )
+    steer.add_argument(
+        "--directions", default="runs/demo", metavar="RUN", help="where directions are (runs/demo)"
+    )
+    steer.add_argument("--out", default="runs/steer", help="the run's folder (runs/steer)")
+    steer.add_argument("--replace", action="store_true", help="replace a run of that name")
+    steer.add_argument("--json", action="store_true", help="print strengths and readings")
+
+
+def run_discover(args: argparse.Namespace) -> int:
+    from toolkit.studies.discover import discover_run
+
+    found = discover_run(
+        args.out,
+        factors=args.factor,
+        portraits=args.portraits,
+        seed=args.seed,
+        replace=args.replace,
+        say=say,
+    )
+    if args.json:
+        show_json(found)
+    else:
+        show_table(found)
+    say(f'steer along one with: pellucid steer glasses --prompt "a chef" --directions {args.out}')
+    return 0
+
+
+def run_steer(args: argparse.Namespace) -> int:
+    from toolkit.studies.steer import steer_run
+
+    strips = steer_run(
+        args.out,
+        factor=args.factor,
+        prompt=args.prompt,
+        seed=args.seed,
+        pipeline=args.pipeline,
+        directions=args.directions,
+        replace=args.replace,
+        say=say,
+    )
+    if args.json:
+        show_json(strips)
+        return 0
+    for strip in strips:
+        show(f"{strip['pipeline']}: {args.out}/{strip['image']}")
+        for kind in ("direction", "random"):
+            cells = zip(strip["strengths"], strip[kind], strict=True)
+            show(f"  {kind:9}  " + "  ".join(f"{s:+g}: {level}" for s, level in cells))
+    return 0

@@ -1,0 +1,319 @@
+"""`report.html`: one file that opens offline and tells what a run did.
+
+It reads nothing but the run folder, so that a report can be written again from any run.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Iterable, Sequence
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from toolkit.world.factors import FACTORS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+NAMES = {"stable-diffusion": ("Stable Diffusion", "sd"), "unclip": ("unCLIP", "un")}
+COLORS = {"real": "#c9c2b5", "stable-diffusion": "#2f6f8f", "unclip": "#b4532a"}
+
+
+def _data_uri(path: Path) -> str:
+    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
+
+
+def _read(path: Path) -> Any:
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def _table(path: Path) -> pd.DataFrame | None:
+    import pandas as pd
+
+    return pd.read_parquet(path) if path.exists() else None
+
+
+def _present(value: Any) -> bool:
+    """Whether a cell of a data frame holds something (None and NaN do not)."""
+    return value is not None and value == value
+
+
+def _tiles(tiles: Iterable[tuple[str, str]]) -> str:
+    cells = (f'<div class="tile"><b>{escape(n)}</b>{escape(what)}</div>' for n, what in tiles)
+    return f'<div class="tiles">{"".join(cells)}</div>'
+
+
+def _rows(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """An HTML table; cells are HTML already."""
+    top = "".join(f"<th>{escape(name)}</th>" for name in head)
+    body = "".join("<tr>" + "".join(f"<td>{c}</td>" for c in row) + "</tr>" for row in rows)
+    return f'<div class="scroll"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def asked_and_seen(row: Any) -> list[tuple[str, str, str]]:
+    """(factor, asked level, judged level) for the factors that a sample's prompt names."""
+    pairs = []
+    for factor in FACTORS:
+        asked = row[f"asked_{factor}"]
+        if _present(asked):
+            pairs.append((factor, str(asked), str(row[f"judge_{factor}"])))
+    return pairs
+
+
+def _figure(folder: Path, row: Any) -> str:
+    name, kind = NAMES.get(row["pipeline"], (row["pipeline"], ""))
+    label = f'<span class="{kind}">{escape(name)}</span>, seed {int(row["seed"])}'
+    if not _present(row["image"]):
+        picture = f'<div class="withheld">withheld: {escape(str(row["reason"]))}</div>'
+        return f"<figure>{picture}<figcaption>{label}</figcaption></figure>"
+    pairs = asked_and_seen(row)
+    wrong = [f"{factor.replace('_', ' ')}: {seen}" for factor, asked, seen in pairs if asked != seen]
+    right = len(pairs) - len(wrong)
+    seen = f'<span class="right">{right} of {len(pairs)}</span> named factors seen' if pairs else ""
+    seen += f', <span class="wrong">{escape("; ".join(wrong))}</span>' if wrong else ""
+    alt = escape(f"{name} for: {row['prompt']}", quote=True)
+    picture = f'<img src="{_data_uri(folder / row["image"])}" alt="{alt}">'
+    return f"<figure>{picture}<figcaption>{label}<br>{seen}</figcaption></figure>"
+
+
+def _gallery(folder: Path, samples: pd.DataFrame) -> str:
+    shown = samples[samples["group"] == "prompts"]
+    if shown.empty:
+        return ""
+    pairs = []
+    for (prompt, _), rows in shown.groupby(["prompt", "seed"], sort=False):
+        figures = "".join(_figure(folder, row) for _, row in rows.iterrows())
+        pairs.append(
+            f'<div class="pair"><p>{escape(str(prompt))}</p><div class="two">{figures}</div></div>'
+        )
+    return (
+        "<h2>The same prompts and seeds through both pipelines</h2>"
+        "<p>Under each picture: how many of the factors that the prompt names were read from the "
+        "pixels by a judge that shares nothing with CLIP or the generators.</p>"
+        f'<div class="gallery">{"".join(pairs)}</div>'
+    )
+
+
+def _steering(folder: Path) -> str:
+    strips = _read(folder / "steering.json")
+    if not strips:
+        return ""
+    parts = []
+    for strip in strips:
+        name = NAMES.get(strip["pipeline"], (strip["pipeline"], ""))[0]
+        ends = {kind: f"{strip[kind][0]} to {strip[kind][-1]}" for kind in ("direction", "random")}
+        low, high = strip["strengths"][0], strip["strengths"][-1]
+        alt = (
+            f"{name}: {strip['factor']} from {low:+g} to {high:+g} sigma; the judge reads "
+            f"{ends['direction']} along the direction and {ends['random']} along a random one"
+        )
+        parts.append(
+            f'<img class="strip" src="{_data_uri(folder / strip["image"])}" alt="{escape(alt, quote=True)}">'
+        )
+    factor = escape(strips[0]["factor"])
+    return (
+        f"<h2>One direction, both pipelines: {factor}</h2>"
+        "<p>One seed, moved along the direction from left to right in standard deviations of real "
+        "embeddings; under it the same distance along a random direction of equal norm. What the "
+        "judge reads stands under each frame. One seed shows what can happen, not how often.</p>"
+        + "".join(parts)
+    )
+
+
+def _guard(samples: pd.DataFrame) -> str:
+    shown = samples[(samples["group"] == "guard") | (samples["decision"] != "allow")]
+    if shown.empty:
+        return "<h2>The guard</h2><p>It looked at every prompt and picture and let all of them pass.</p>"
+    rows = []
+    for _, row in shown.iterrows():
+        edit = json.loads(row["edit"]) if _present(row["edit"]) else None
+        steered = f"; steered {edit['strength']:+g} along {edit['direction']}" if edit else ""
+        rows.append(
+            (
+                f'<span class="{escape(row["decision"])}">{escape(row["decision"])}</span>',
+                escape(NAMES.get(row["pipeline"], (row["pipeline"], ""))[0]),
+                escape(f"{row['prompt']}{steered}"),
+                escape(str(row["reason"])),
+            )
+        )
+    return (
+        "<h2>The guard</h2><p>Of a blocked picture nothing is kept: no pixels, no trace, no "
+        "embedding. The guard is made for careless and casual users, not against the owner of the "
+        "machine.</p>" + _rows(("decision", "pipeline", "asked", "reason"), rows)
+    )
+
+
+def _verification(folder: Path) -> str:
+    found = _read(folder / "verify.json")
+    if not found:
+        return ""
+    good = sum(row["verdict"] == "verified" for row in found)
+    names = ("verdict", "watermark", "metadata", "c2pa", "ledger")
+    rows = []
+    for row in found:
+        cells = [f'<span class="{escape(row["verdict"])}">{escape(row["verdict"])}</span>']
+        cells += [escape(str(row[name])) for name in names[1:]]
+        rows.append((escape(row["file"]), *cells))
+    return (
+        "<h2>Where each picture comes from</h2>"
+        f"<p>{good} of {len(found)} released pictures are verified from the file and the key alone: "
+        "an invisible mark in the pixels, metadata, a C2PA signature under this machine's "
+        "development certificate, and an entry in the ledger. A mark that is missing proves "
+        "nothing: marks can be removed.</p>"
+        f"<details><summary>all {len(found)} pictures</summary>{_rows(('file', *names), rows)}</details>"
+    )
+
+
+def _bar(row: Any) -> str:
+    """A share as a bar with its interval, and the reference as a tick."""
+    width, x = 220, lambda share: 220 * share
+    parts = [f'<rect x="0" y="4" width="{x(row["share"]):.1f}" height="10" fill="#d9a58c"/>']
+    parts.append(
+        f'<line x1="{x(row["low"]):.1f}" x2="{x(row["high"]):.1f}" y1="9" y2="9" stroke="#24211d"/>'
+    )
+    if _present(row["reference"]):
+        at = x(row["reference"])
+        parts.append(f'<line x1="{at:.1f}" x2="{at:.1f}" y1="1" y2="17" stroke="#2f6f8f" stroke-width="2"/>')
+    return f'<svg width="{width}" height="18" aria-hidden="true">{"".join(parts)}</svg>'
+
+
+def _audit_rows(table: pd.DataFrame) -> str:
+    rows = []
+    for _, row in table.iterrows():
+        if row["kind"] != "judged" and row["n"] == 0:
+            continue
+        p = f"{row['p_holm']:.2g}" if _present(row["p_holm"]) else ""
+        share = f"{row['share']:.0%} [{row['low']:.0%}, {row['high']:.0%}]" if row["of"] else ""
+        rows.append(
+            (
+                escape(NAMES.get(row["pipeline"], (row["pipeline"], ""))[0]),
+                escape(row["factor"].replace("_", " ")),
+                escape(row["level"]),
+                f"{row['n']} of {row['of']}",
+                share,
+                _bar(row) if row["of"] else "",
+                p,
+            )
+        )
+    head = ("pipeline", "factor", "answer", "n", "share, 95 %", "tick: reference", "p (Holm)")
+    return f'<div class="bars">{_rows(head, rows)}</div>'
+
+
+def _audit(folder: Path) -> str:
+    table, facts = _table(folder / "audit.parquet"), _read(folder / "audit.json")
+    if table is None or facts is None:
+        return ""
+    striking = table.loc[(table["p_holm"] < 0.05), "factor"].unique()
+    first = table[table["factor"].isin(striking)] if len(striking) else table[table["factor"] == "skin"]
+    lines = "".join(f"<li>{escape(line)}</li>" for line in facts["summary"])
+    return (
+        "<h2>Who is drawn when the prompt does not say</h2>"
+        f"<p>{escape(facts['question'])} Only factors that the prompt leaves open count. "
+        "<i>Unclear</i> and <i>blocked</i> are answers too.</p>"
+        f"<ul>{lines}</ul>{_audit_rows(first)}"
+        f"<details><summary>every factor</summary>{_audit_rows(table)}</details>"
+        '<p class="quiet">The judge reads pixels and can be wrong; shares are of this model, with '
+        "these prompts and seeds, and say nothing about people.</p>"
+    )
+
+
+def scatter(points: pd.DataFrame, x: str, y: str, title: str, label: Callable[[Any], str]) -> str:
+    """Points as an SVG picture: real portraits small and grey, drawn ones in their colour."""
+    size, edge = 420, 18
+    lows, highs = points[[x, y]].min(), points[[x, y]].max()
+    spread = (highs - lows).where(highs > lows, 1.0)
+    marks = []
+    for _, row in points.sort_values("kind", key=lambda kinds: kinds != "real").iterrows():
+        at_x = edge + (row[x] - lows[x]) / spread[x] * (size - 2 * edge)
+        at_y = size - edge - (row[y] - lows[y]) / spread[y] * (size - 2 * edge)
+        radius = 2 if row["kind"] == "real" else 5
+        marks.append(
+            f'<circle cx="{at_x:.1f}" cy="{at_y:.1f}" r="{radius}" fill="{COLORS[row["kind"]]}" '
+            f'fill-opacity="0.85"><title>{escape(label(row))}</title></circle>'
+        )
+    text = f'<text x="{edge}" y="16" font-size="13" fill="#6f685e">{escape(title)}</text>'
+    return (
+        f'<svg viewBox="0 0 {size} {size}" role="img" aria-label="{escape(title, quote=True)}">'
+        f'{"".join(marks)}{text}</svg>'
+    )
+
+
+def _map(folder: Path, samples: pd.DataFrame) -> str:
+    points = _table(folder / "embeddings" / "map.parquet")
+    if points is None:
+        return ""
+    prompts = samples.set_index("id")["prompt"].to_dict()
+
+    def label(row: Any) -> str:
+        return f"{row['id']}: {prompts.get(row['id'], 'a real portrait')}"
+
+    maps = [scatter(points, "pca1", "pca2", "PCA of CLIP image embeddings", label)]
+    if points["umap1"].notna().all():
+        maps.append(scatter(points, "umap1", "umap2", "UMAP of the same embeddings", label))
+    return (
+        "<h2>Where the pictures lie in CLIP space</h2>"
+        f'<p>Grey: real portraits. <span class="sd">Stable Diffusion</span> and '
+        '<span class="un">unCLIP</span>: what was drawn. Hover over a point for its prompt. '
+        "Distances in a UMAP are not to scale.</p>"
+        f'<div class="maps">{"".join(maps)}</div>'
+    )
+
+
+def _facts(manifest: dict[str, Any]) -> str:
+    def listed(title: str, facts: dict[str, Any]) -> str:
+        rows = [(escape(str(k)), escape(str(v))) for k, v in facts.items()]
+        return f"<details><summary>{title}</summary>{_rows(('what', 'value'), rows)}</details>"
+
+    seconds = {name: f"{spent:.1f} s" for name, spent in manifest["timings"].items()}
+    return (
+        "<h2>How to get the same again</h2>"
+        f"<p>Command: <code>{escape(manifest['command'])}</code>. A seed is a picture: batch size "
+        "and order do not change it; another version of a library may, by a shade.</p>"
+        + listed("configuration", manifest["config"])
+        + listed("versions", manifest["versions"])
+        + listed("models (SHA-256)", manifest["models"])
+        + listed("seconds", seconds)
+    )
+
+
+def _counts(folder: Path, samples: pd.DataFrame, manifest: dict[str, Any]) -> str:
+    released = int(samples["image"].notna().sum())
+    tiles = [
+        (str(len(samples)), "pictures asked for"),
+        (str(released), "released, marked and signed"),
+        (str(len(samples) - released), "withheld by the guard"),
+    ]
+    found = _read(folder / "verify.json")
+    if found:
+        good = sum(row["verdict"] == "verified" for row in found)
+        tiles.append((f"{good} of {len(found)}", "verified from the file"))
+    seconds = sum(manifest["timings"].values())
+    tiles.append((f"{seconds:.0f} s", "on this machine"))
+    return _tiles(tiles)
+
+
+def report_html(folder: Path, manifest: dict[str, Any]) -> str:
+    """The report of the run in `folder`, as one HTML document without any outside link."""
+    samples = _table(folder / "samples.parquet")
+    assert samples is not None  # every run with a report has samples
+    style = (Path(__file__).parent / "report.css").read_text()
+    sections = (
+        _counts(folder, samples, manifest),
+        _gallery(folder, samples),
+        _steering(folder),
+        _guard(samples),
+        _verification(folder),
+        _audit(folder),
+        _map(folder, samples),
+        _facts(manifest),
+    )
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>Pellucid: {escape(manifest['command'])}</title><style>{style}</style></head>"
+        f"<body><main><h1>What this run did</h1>"
+        f'<p class="quiet">{escape(manifest["created"])}. Every person here is drawn and '
+        f"fictional.</p>{''.join(sections)}</main></body></html>\n"
+    )
