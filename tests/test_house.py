@@ -50,7 +50,7 @@ def test_room_imports_only_what_it_may(room: str) -> None:
 
 
 def test_no_cycle_among_the_rooms_of_the_toolkit() -> None:
-    """Imports at import time among toolkit's rooms form no cycle; late ones inside functions may."""
+    """Imports at import time form no cycle; late ones, inside functions, may."""
     modules = {}
     for path in (ROOT / "toolkit").rglob("*.py"):
         parts = path.relative_to(ROOT).with_suffix("").parts
@@ -91,5 +91,15 @@ def test_importing_the_command_line_is_light() -> None:
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    heavy = {"torch", "numpy", "pandas", "umap", "sklearn", "diffusers", "streamlit", "PIL", "scipy"}
+    heavy = {
+        "torch",
+        "numpy",
+        "pandas",
+        "umap",
+        "sklearn",
+        "diffusers",
+        "streamlit",
+        "PIL",
+        "scipy",
+    }
     assert not heavy & set(done.stdout.split())

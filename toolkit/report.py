@@ -10,14 +10,12 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from toolkit.world.factors import FACTORS
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 NAMES = {"stable-diffusion": ("Stable Diffusion", "sd"), "unclip": ("unCLIP", "un")}
+Rows = list[dict[str, Any]]
 COLORS = {"real": "#c9c2b5", "stable-diffusion": "#2f6f8f", "unclip": "#b4532a"}
 
 
@@ -29,15 +27,18 @@ def _read(path: Path) -> Any:
     return json.loads(path.read_text()) if path.exists() else None
 
 
-def _table(path: Path) -> pd.DataFrame | None:
+def _table(path: Path) -> list[dict[str, Any]]:
+    """The rows of a parquet table, none where the run has no such table."""
     import pandas as pd
 
-    return pd.read_parquet(path) if path.exists() else None
+    return pd.read_parquet(path).to_dict("records") if path.exists() else []
 
 
 def _present(value: Any) -> bool:
-    """Whether a cell of a data frame holds something (None and NaN do not)."""
-    return value is not None and value == value
+    """Whether a cell of a data frame holds something (None, NaN and NA do not)."""
+    import pandas as pd
+
+    return not pd.isna(value)
 
 
 def _tiles(tiles: Iterable[tuple[str, str]]) -> str:
@@ -49,7 +50,8 @@ def _rows(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """An HTML table; cells are HTML already."""
     top = "".join(f"<th>{escape(name)}</th>" for name in head)
     body = "".join("<tr>" + "".join(f"<td>{c}</td>" for c in row) + "</tr>" for row in rows)
-    return f'<div class="scroll"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
+    table = f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
+    return f'<div class="scroll">{table}</div>'
 
 
 def asked_and_seen(row: Any) -> list[tuple[str, str, str]]:
@@ -69,7 +71,9 @@ def _figure(folder: Path, row: Any) -> str:
         picture = f'<div class="withheld">withheld: {escape(str(row["reason"]))}</div>'
         return f"<figure>{picture}<figcaption>{label}</figcaption></figure>"
     pairs = asked_and_seen(row)
-    wrong = [f"{factor.replace('_', ' ')}: {seen}" for factor, asked, seen in pairs if asked != seen]
+    wrong = [
+        f"{factor.replace('_', ' ')}: {seen}" for factor, asked, seen in pairs if asked != seen
+    ]
     right = len(pairs) - len(wrong)
     seen = f'<span class="right">{right} of {len(pairs)}</span> named factors seen' if pairs else ""
     seen += f', <span class="wrong">{escape("; ".join(wrong))}</span>' if wrong else ""
@@ -78,15 +82,18 @@ def _figure(folder: Path, row: Any) -> str:
     return f"<figure>{picture}<figcaption>{label}<br>{seen}</figcaption></figure>"
 
 
-def _gallery(folder: Path, samples: pd.DataFrame) -> str:
-    shown = samples[samples["group"] == "prompts"]
-    if shown.empty:
+def _gallery(folder: Path, samples: Rows) -> str:
+    groups: dict[tuple[str, int], Rows] = {}
+    for row in samples:
+        if row["group"] == "prompts":
+            groups.setdefault((row["prompt"], row["seed"]), []).append(row)
+    if not groups:
         return ""
     pairs = []
-    for (prompt, _), rows in shown.groupby(["prompt", "seed"], sort=False):
-        figures = "".join(_figure(folder, row) for _, row in rows.iterrows())
+    for (prompt, _), rows in groups.items():
+        figures = "".join(_figure(folder, row) for row in rows)
         pairs.append(
-            f'<div class="pair"><p>{escape(str(prompt))}</p><div class="two">{figures}</div></div>'
+            f'<div class="pair"><p>{escape(prompt)}</p><div class="two">{figures}</div></div>'
         )
     return (
         "<h2>The same prompts and seeds through both pipelines</h2>"
@@ -109,9 +116,8 @@ def _steering(folder: Path) -> str:
             f"{name}: {strip['factor']} from {low:+g} to {high:+g} sigma; the judge reads "
             f"{ends['direction']} along the direction and {ends['random']} along a random one"
         )
-        parts.append(
-            f'<img class="strip" src="{_data_uri(folder / strip["image"])}" alt="{escape(alt, quote=True)}">'
-        )
+        source = _data_uri(folder / strip["image"])
+        parts.append(f'<img class="strip" src="{source}" alt="{escape(alt, quote=True)}">')
     factor = escape(strips[0]["factor"])
     return (
         f"<h2>One direction, both pipelines: {factor}</h2>"
@@ -122,12 +128,12 @@ def _steering(folder: Path) -> str:
     )
 
 
-def _guard(samples: pd.DataFrame) -> str:
-    shown = samples[(samples["group"] == "guard") | (samples["decision"] != "allow")]
-    if shown.empty:
-        return "<h2>The guard</h2><p>It looked at every prompt and picture and let all of them pass.</p>"
+def _guard(samples: Rows) -> str:
+    shown = [row for row in samples if row["group"] == "guard" or row["decision"] != "allow"]
+    if not shown:
+        return "<h2>The guard</h2><p>It looked at every prompt and picture and let them pass.</p>"
     rows = []
-    for _, row in shown.iterrows():
+    for row in shown:
         edit = json.loads(row["edit"]) if _present(row["edit"]) else None
         steered = f"; steered {edit['strength']:+g} along {edit['direction']}" if edit else ""
         rows.append(
@@ -156,13 +162,14 @@ def _verification(folder: Path) -> str:
         cells = [f'<span class="{escape(row["verdict"])}">{escape(row["verdict"])}</span>']
         cells += [escape(str(row[name])) for name in names[1:]]
         rows.append((escape(row["file"]), *cells))
+    every = _rows(("file", *names), rows)
     return (
         "<h2>Where each picture comes from</h2>"
-        f"<p>{good} of {len(found)} released pictures are verified from the file and the key alone: "
-        "an invisible mark in the pixels, metadata, a C2PA signature under this machine's "
+        f"<p>{good} of {len(found)} released pictures are verified from the file and the key "
+        "alone: an invisible mark in the pixels, metadata, a C2PA signature under this machine's "
         "development certificate, and an entry in the ledger. A mark that is missing proves "
         "nothing: marks can be removed.</p>"
-        f"<details><summary>all {len(found)} pictures</summary>{_rows(('file', *names), rows)}</details>"
+        f"<details><summary>all {len(found)} pictures</summary>{every}</details>"
     )
 
 
@@ -175,13 +182,15 @@ def _bar(row: Any) -> str:
     )
     if _present(row["reference"]):
         at = x(row["reference"])
-        parts.append(f'<line x1="{at:.1f}" x2="{at:.1f}" y1="1" y2="17" stroke="#2f6f8f" stroke-width="2"/>')
+        parts.append(
+            f'<line x1="{at:.1f}" x2="{at:.1f}" y1="1" y2="17" stroke="#2f6f8f" stroke-width="2"/>'
+        )
     return f'<svg width="{width}" height="18" aria-hidden="true">{"".join(parts)}</svg>'
 
 
-def _audit_rows(table: pd.DataFrame) -> str:
+def _audit_rows(table: Rows) -> str:
     rows = []
-    for _, row in table.iterrows():
+    for row in table:
         if row["kind"] != "judged" and row["n"] == 0:
             continue
         p = f"{row['p_holm']:.2g}" if _present(row["p_holm"]) else ""
@@ -203,10 +212,10 @@ def _audit_rows(table: pd.DataFrame) -> str:
 
 def _audit(folder: Path) -> str:
     table, facts = _table(folder / "audit.parquet"), _read(folder / "audit.json")
-    if table is None or facts is None:
+    if not table or facts is None:
         return ""
-    striking = table.loc[(table["p_holm"] < 0.05), "factor"].unique()
-    first = table[table["factor"].isin(striking)] if len(striking) else table[table["factor"] == "skin"]
+    striking = {row["factor"] for row in table if row["p_holm"] < 0.05} or {"skin"}
+    first = [row for row in table if row["factor"] in striking]
     lines = "".join(f"<li>{escape(line)}</li>" for line in facts["summary"])
     return (
         "<h2>Who is drawn when the prompt does not say</h2>"
@@ -219,15 +228,15 @@ def _audit(folder: Path) -> str:
     )
 
 
-def scatter(points: pd.DataFrame, x: str, y: str, title: str, label: Callable[[Any], str]) -> str:
+def scatter(points: Rows, x: str, y: str, title: str, label: Callable[[Any], str]) -> str:
     """Points as an SVG picture: real portraits small and grey, drawn ones in their colour."""
     size, edge = 420, 18
-    lows, highs = points[[x, y]].min(), points[[x, y]].max()
-    spread = (highs - lows).where(highs > lows, 1.0)
+    low = {axis: min(row[axis] for row in points) for axis in (x, y)}
+    span = {axis: max(row[axis] for row in points) - low[axis] or 1.0 for axis in (x, y)}
     marks = []
-    for _, row in points.sort_values("kind", key=lambda kinds: kinds != "real").iterrows():
-        at_x = edge + (row[x] - lows[x]) / spread[x] * (size - 2 * edge)
-        at_y = size - edge - (row[y] - lows[y]) / spread[y] * (size - 2 * edge)
+    for row in sorted(points, key=lambda row: row["kind"] != "real"):
+        at_x = edge + (row[x] - low[x]) / span[x] * (size - 2 * edge)
+        at_y = size - edge - (row[y] - low[y]) / span[y] * (size - 2 * edge)
         radius = 2 if row["kind"] == "real" else 5
         marks.append(
             f'<circle cx="{at_x:.1f}" cy="{at_y:.1f}" r="{radius}" fill="{COLORS[row["kind"]]}" '
@@ -236,21 +245,21 @@ def scatter(points: pd.DataFrame, x: str, y: str, title: str, label: Callable[[A
     text = f'<text x="{edge}" y="16" font-size="13" fill="#6f685e">{escape(title)}</text>'
     return (
         f'<svg viewBox="0 0 {size} {size}" role="img" aria-label="{escape(title, quote=True)}">'
-        f'{"".join(marks)}{text}</svg>'
+        f"{''.join(marks)}{text}</svg>"
     )
 
 
-def _map(folder: Path, samples: pd.DataFrame) -> str:
+def _map(folder: Path, samples: Rows) -> str:
     points = _table(folder / "embeddings" / "map.parquet")
-    if points is None:
+    if not points:
         return ""
-    prompts = samples.set_index("id")["prompt"].to_dict()
+    prompts = {row["id"]: row["prompt"] for row in samples}
 
     def label(row: Any) -> str:
         return f"{row['id']}: {prompts.get(row['id'], 'a real portrait')}"
 
     maps = [scatter(points, "pca1", "pca2", "PCA of CLIP image embeddings", label)]
-    if points["umap1"].notna().all():
+    if all(_present(row["umap1"]) for row in points):
         maps.append(scatter(points, "umap1", "umap2", "UMAP of the same embeddings", label))
     return (
         "<h2>Where the pictures lie in CLIP space</h2>"
@@ -278,8 +287,8 @@ def _facts(manifest: dict[str, Any]) -> str:
     )
 
 
-def _counts(folder: Path, samples: pd.DataFrame, manifest: dict[str, Any]) -> str:
-    released = int(samples["image"].notna().sum())
+def _counts(folder: Path, samples: Rows, manifest: dict[str, Any]) -> str:
+    released = sum(_present(row["image"]) for row in samples)
     tiles = [
         (str(len(samples)), "pictures asked for"),
         (str(released), "released, marked and signed"),
@@ -297,7 +306,6 @@ def _counts(folder: Path, samples: pd.DataFrame, manifest: dict[str, Any]) -> st
 def report_html(folder: Path, manifest: dict[str, Any]) -> str:
     """The report of the run in `folder`, as one HTML document without any outside link."""
     samples = _table(folder / "samples.parquet")
-    assert samples is not None  # every run with a report has samples
     style = (Path(__file__).parent / "report.css").read_text()
     sections = (
         _counts(folder, samples, manifest),

@@ -13,7 +13,18 @@ import pytest
 from toolkit import cli
 from toolkit.cli import main
 
-COMMANDS = ("demo", "generate", "discover", "steer", "audit", "verify", "world", "train", "dashboard", "doctor")
+COMMANDS = (
+    "demo",
+    "generate",
+    "discover",
+    "steer",
+    "audit",
+    "verify",
+    "world",
+    "train",
+    "dashboard",
+    "doctor",
+)
 ROOT = Path(__file__).parent.parent.parent
 
 
@@ -43,7 +54,9 @@ def test_every_command_is_in_the_readme() -> None:
 
 def test_help_answers_at_once() -> None:
     began = time.monotonic()
-    subprocess.run([sys.executable, "-m", "toolkit", "--help"], cwd=ROOT, check=True, capture_output=True)
+    subprocess.run(
+        [sys.executable, "-m", "toolkit", "--help"], cwd=ROOT, check=True, capture_output=True
+    )
     # The promise is half a second on a free machine; a shared one gets room for noise.
     assert time.monotonic() - began < 1.5
 
@@ -100,7 +113,9 @@ def test_ctrl_c_is_130_and_no_traceback(
 
 def test_a_reader_that_goes_away_is_no_error() -> None:
     command = f"{sys.executable} -m toolkit world sample --n 2000 --json | head -1"
-    done = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        ["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     assert done.stdout == "[\n"
     assert done.stderr == ""
 

@@ -1,4 +1,4 @@
-"""The bias table keeps every answer, counts only what a prompt left open, and names bad pictures."""
+"""The bias table keeps every answer and counts only what a prompt left open."""
 
 from __future__ import annotations
 
@@ -61,7 +61,12 @@ def test_the_reference_is_tested_against() -> None:
 
 
 def samples(**changes: object) -> pd.DataFrame:
-    base: dict[str, object] = {"pipeline": "unclip", "group": "prompts", "edit": None, "image": "images/a.png"}
+    base: dict[str, object] = {
+        "pipeline": "unclip",
+        "group": "prompts",
+        "edit": None,
+        "image": "images/a.png",
+    }
     base |= {f"asked_{f}": None for f in FACTORS} | {f"judge_{f}": v[0] for f, v in FACTORS.items()}
     return pd.DataFrame([base | changes, base])
 

@@ -53,5 +53,7 @@ def test_the_test_keeps_its_level_where_nothing_is_wrong() -> None:
 def test_holm_by_hand() -> None:
     # 0.01 * 4, then max with 0.02 * 3, 0.03 * 2, and 0.5 * 1.
     assert holm([0.03, 0.01, 0.5, 0.02]) == pytest.approx([0.06, 0.04, 0.5, 0.06])
-    assert holm([0.01, float("nan"), 0.04]) == pytest.approx([0.02, float("nan"), 0.04], nan_ok=True)
+    assert holm([0.01, float("nan"), 0.04]) == pytest.approx(
+        [0.02, float("nan"), 0.04], nan_ok=True
+    )
     assert holm([0.9, 0.8]) == [1.0, 1.0]

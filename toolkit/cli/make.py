@@ -31,11 +31,11 @@ def add(commands) -> None:
         run_generate,
     )
     draw.add_argument("prompt", nargs="+", help="what to draw")
-    draw.add_argument(
-        "--pipeline", default="both", help="stable-diffusion, unclip or both (both)"
-    )
+    draw.add_argument("--pipeline", default="both", help="stable-diffusion, unclip or both (both)")
     draw.add_argument("--seed", type=whole, default=0, help="the first picture's seed (0)")
-    draw.add_argument("--count", type=whole, default=1, help="pictures a prompt, seeds going up (1)")
+    draw.add_argument(
+        "--count", type=whole, default=1, help="pictures a prompt, seeds going up (1)"
+    )
     draw.add_argument(
         "--edit", action="append", default=[], metavar="FACTOR=STRENGTH",
         help="move along a direction, in standard deviations; may be repeated",

@@ -12,8 +12,7 @@ def add(commands) -> None:
         commands,
         "dashboard",
         "open a run in the browser: gallery, trace, map, directions, audit, lesson",
-        "  pellucid dashboard runs/demo\n"
-        "  pellucid dashboard runs/demo --port 8600 --no-browser",
+        "  pellucid dashboard runs/demo\n  pellucid dashboard runs/demo --port 8600 --no-browser",
         run_dashboard,
     )
     dashboard.add_argument("folder", nargs="?", default="runs/demo", help="the run (runs/demo)")
@@ -33,7 +32,8 @@ def run_dashboard(args: argparse.Namespace) -> int:
 
     run = load_run(args.folder)
     package = find_spec("dashboards")
-    app = Path(list(package.submodule_search_locations or [])[0] if package else ".") / "app.py"
+    places = (package.submodule_search_locations if package else None) or ["."]
+    app = Path(places[0]) / "app.py"
     say(f"http://localhost:{args.port} shows {run.path}, to this machine alone; stop with Ctrl-C")
     settings = {
         "server.address": "localhost",
@@ -43,7 +43,16 @@ def run_dashboard(args: argparse.Namespace) -> int:
         "server.fileWatcherType": "none",
     }
     flags = [f"--{name}={value}" for name, value in settings.items()]
-    order = [sys.executable, "-m", "streamlit", "run", str(app), *flags, "--", str(run.path.resolve())]
+    order = [
+        sys.executable,
+        "-m",
+        "streamlit",
+        "run",
+        str(app),
+        *flags,
+        "--",
+        str(run.path.resolve()),
+    ]
     environment = os.environ | {"PELLUCID_RUN": str(run.path.resolve())}
     process = subprocess.Popen(order, env=environment)
     try:

@@ -26,7 +26,10 @@ class Parser(argparse.ArgumentParser):
 def command(commands, name: str, does: str, examples: str, run) -> argparse.ArgumentParser:
     """Add a command: `does` is its line in the list and opens its help, examples come next."""
     sub = commands.add_parser(
-        name, help=does, description=does[0].upper() + does[1:] + ".", examples=f"examples:\n{examples}"
+        name,
+        help=does,
+        description=does[0].upper() + does[1:] + ".",
+        examples=f"examples:\n{examples}",
     )
     sub.set_defaults(run=run)
     return sub
@@ -56,7 +59,9 @@ def show_table(rows: Sequence[dict[str, Any]]) -> None:
     cells = [[_cell(row[name]) for name in names] for row in rows]
     widths = [max(map(len, column)) for column in zip(names, *cells, strict=True)]
     for line in (names, *cells):
-        show("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
+        show(
+            "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip()
+        )
 
 
 def _cell(value: Any) -> str:

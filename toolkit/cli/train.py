@@ -24,7 +24,9 @@ def add(commands) -> None:
     train.add_argument(
         "model", help="all, or one of clip autoencoder judge upsampler prior unet decoder"
     )
-    train.add_argument("--budget", help="time for all of it: 3h, 90m, 600s (3h; one model its share)")
+    train.add_argument(
+        "--budget", help="time for all of it: 3h, 90m, 600s (3h; one model its share)"
+    )
     train.add_argument("--steps", type=whole, help="steps a model instead of a time budget")
     train.add_argument("--seed", type=whole, default=0, help="data and initial weights (0)")
     train.add_argument(

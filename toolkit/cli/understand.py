@@ -35,9 +35,7 @@ def add(commands) -> None:
     steer.add_argument("factor", help="the direction's factor, for example glasses")
     steer.add_argument("--prompt", required=True, help="what to draw")
     steer.add_argument("--seed", type=whole, default=0, help="the picture's seed (0)")
-    steer.add_argument(
-        "--pipeline", default="both", help="stable-diffusion, unclip or both (both)"
-    )
+    steer.add_argument("--pipeline", default="both", help="stable-diffusion, unclip or both (both)")
     steer.add_argument(
         "--directions", default="runs/demo", metavar="RUN", help="where directions are (runs/demo)"
     )

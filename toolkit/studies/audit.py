@@ -44,7 +44,7 @@ class Answers:
 
 
 def read_reference(path: str | None) -> dict[str, dict[str, float]]:
-    """Expected shares from a JSON file. Raises UserError unless they fit the factors and sum to 1."""
+    """Expected shares from a JSON file. Raises UserError unless they fit and sum to 1."""
     if path is None:
         return {}
     try:
@@ -60,7 +60,8 @@ def read_reference(path: str | None) -> dict[str, dict[str, float]]:
             raise UserError(f"{path} names the factor {factor!r}; known: {', '.join(FACTORS)}")
         if unknown := set(levels) - set(FACTORS[factor]):
             raise UserError(
-                f"{path} gives {factor} the level {min(unknown)!r}; known: {', '.join(FACTORS[factor])}"
+                f"{path} gives {factor} the level {min(unknown)!r}; "
+                f"known: {', '.join(FACTORS[factor])}"
             )
         if abs(sum(levels.values()) - 1) > 1e-6 or min(levels.values()) < 0:
             raise UserError(f"the shares of {factor} in {path} must be positive and sum to 1")
@@ -120,13 +121,20 @@ def read_pictures(folder: Path, say: Callable[[str], None] = _quiet) -> np.ndarr
 
     files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
     if not files:
-        raise UserError(f"there is no picture in {folder} (looked for {', '.join(sorted(SUFFIXES))})")
+        raise UserError(
+            f"there is no picture in {folder} (looked for {', '.join(sorted(SUFFIXES))})"
+        )
     pictures, resized = np.empty((len(files), SIDE, SIDE, 3), np.uint8), 0
     for index, file in enumerate(files):
         try:
             with Image.open(file) as opened:
                 picture = opened.convert("RGB")
-        except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
+        except (
+            UnidentifiedImageError,
+            OSError,
+            SyntaxError,
+            Image.DecompressionBombError,
+        ) as error:
             raise UserError(f"the picture {file} can't be read; restore or remove it") from error
         if picture.size != (SIDE, SIDE):
             resized += 1
@@ -134,8 +142,8 @@ def read_pictures(folder: Path, say: Callable[[str], None] = _quiet) -> np.ndarr
         pictures[index] = np.asarray(picture)
     if resized:
         say(
-            f"{resized} of {len(files)} pictures were resized to {SIDE} x {SIDE}; the judge is only "
-            "validated on the portraits world, so read the table with care"
+            f"{resized} of {len(files)} pictures were resized to {SIDE} x {SIDE}; the judge is "
+            "only validated on the portraits world, so read the table with care"
         )
     return pictures
 
@@ -156,19 +164,32 @@ def sample_answers(samples: pd.DataFrame) -> list[Answers]:
     The rows of the group "audit" count where there are any, else every picture drawn from a prompt
     without steering. A factor that a prompt names was ordered, so it says nothing of a default.
     """
-    chosen = samples[samples["group"] == "audit"]
-    if chosen.empty:
-        chosen = samples[(samples["group"] == "prompts") & samples["edit"].isna()]
+    rows = samples.to_dict("records")
+    chosen = [row for row in rows if row["group"] == "audit"] or [
+        row for row in rows if row["group"] == "prompts" and not _present(row["edit"])
+    ]
     answers = []
-    for pipeline, rows in chosen.groupby("pipeline", sort=True):
-        levels = {}
-        for factor in FACTORS:
-            open_rows = rows[rows[f"asked_{factor}"].isna()]
-            blocked = open_rows["image"].isna()
-            judged = open_rows[f"judge_{factor}"].where(~blocked, "blocked")
-            levels[factor] = [str(level) for level in judged]
-        answers.append(Answers(str(pipeline), levels))
+    for pipeline in sorted({row["pipeline"] for row in chosen}):
+        mine = [row for row in chosen if row["pipeline"] == pipeline]
+        answers.append(
+            Answers(pipeline, {factor: _open_levels(mine, factor) for factor in FACTORS})
+        )
     return answers
+
+
+def _present(value: Any) -> bool:
+    import pandas as pd
+
+    return not pd.isna(value)
+
+
+def _open_levels(rows: list[dict[str, Any]], factor: str) -> list[str]:
+    """Judged levels where the prompt did not name the factor; "blocked" where none was shown."""
+    return [
+        str(row[f"judge_{factor}"]) if _present(row["image"]) else "blocked"
+        for row in rows
+        if not _present(row[f"asked_{factor}"])
+    ]
 
 
 def audit(
@@ -191,26 +212,34 @@ def audit(
 
 def summary(table: pd.DataFrame, level: float = 0.05) -> list[str]:
     """What stands out, one sentence each; and how much was unclear or blocked."""
-    lines = []
-    judged = table[table["kind"] == "judged"]
-    for _, rows in judged.groupby(["pipeline", "factor"], sort=False):
-        first = rows.iloc[0]
-        if not first["p_holm"] < level:
-            continue
-        top = rows.loc[(rows["share"] - rows["reference"]).idxmax()]
-        lines.append(
-            f"{first['pipeline']}: {first['factor']} is not as expected (p = {first['p_holm']:.2g} "
-            f"after Holm): {top['level']} {top['share']:.0%} "
-            f"[{top['low']:.0%}, {top['high']:.0%}], expected {top['reference']:.0%}"
-        )
-    if not lines:
-        lines.append("no factor differs from its reference after Holm's correction; with few pictures that says little")
+    rows = table.to_dict("records")
+    striking: dict[tuple[str, str], dict[str, Any]] = {}
+    for row in rows:
+        key = (row["pipeline"], row["factor"])
+        if row["kind"] == "judged" and row["p_holm"] < level:
+            best = striking.setdefault(key, row)
+            if row["share"] - row["reference"] > best["share"] - best["reference"]:
+                striking[key] = row
+    lines = [
+        f"{top['pipeline']}: {top['factor']} is not as expected (p = {top['p_holm']:.2g} after "
+        f"Holm): {top['level']} {top['share']:.0%} [{top['low']:.0%}, {top['high']:.0%}], "
+        f"expected {top['reference']:.0%}"
+        for top in striking.values()
+    ] or ["no factor differs from its reference after Holm's correction (few pictures show little)"]
     for kind in ("unclear", "blocked"):
-        rows = table[table["kind"] == kind]
-        if rows["n"].sum():
-            worst = rows.loc[rows["share"].idxmax()]
-            lines.append(f"{kind}: at most {worst['share']:.0%} of the answers ({worst['factor']}, {worst['pipeline']})")
+        worst = max(
+            (row for row in rows if row["kind"] == kind and row["n"]), default=None, key=_share
+        )
+        if worst:
+            lines.append(
+                f"{kind}: at most {worst['share']:.0%} of the answers "
+                f"({worst['factor']}, {worst['pipeline']})"
+            )
     return lines
+
+
+def _share(row: dict[str, Any]) -> float:
+    return row["share"]
 
 
 def write_table(table: pd.DataFrame, path: str | Path) -> None:

@@ -32,7 +32,7 @@ class Check:
 
 def _python() -> Check:
     found = ".".join(map(str, sys.version_info[:3]))
-    if sys.version_info < (3, 11):
+    if sys.version_info < (3, 11):  # noqa: UP036  (doctor is there to look, not to believe)
         return Check("python", "no", found, "install Python 3.11 or newer and run make again")
     return Check("python", "yes", found)
 

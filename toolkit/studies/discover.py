@@ -6,19 +6,18 @@ Diffusion): the difference of means over captions that differ in one factor alon
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from toolkit.errors import UserError
-from toolkit.runs import RunWriter
-from toolkit.world import FACTORS, Portrait, describe, render_all, sample
+from toolkit.world import FACTORS, Portrait, describe, sample
 
 if TYPE_CHECKING:
     from probes import Direction, PCADirections
+
     from toolkit.clip import Clip
 
 # The level that a direction points to; the other end is the factor's first level, or its absence.
@@ -77,7 +76,10 @@ def paired_captions(factor: str, level: str, n: int, seed: int) -> tuple[list[st
         rng = np.random.default_rng([seed, index])
         rest = [f for f in both if f not in (factor, "hair_color")]
         names = (factor, *rng.permutation(rest)[: int(rng.integers(0, 4))].tolist())
-        pair = [describe(p, np.random.default_rng([seed, index, 1]), factors=names).text for p in (on, off)]
+        pair = [
+            describe(p, np.random.default_rng([seed, index, 1]), factors=names).text
+            for p in (on, off)
+        ]
         with_level.append(pair[0])
         without.append(pair[1])
         if len(with_level) == n:

@@ -48,7 +48,9 @@ def _frame(paper: Image.Image, draw: ImageDraw.ImageDraw, frame: Frame, x: int, 
     if frame.image is None:
         draw.rectangle((x, y, x + side - 1, y + side - 1), fill="#ece7de", outline="#d8d1c4")
     else:
-        paper.paste(Image.fromarray(frame.image).resize((side, side), Image.Resampling.BICUBIC), (x, y))
+        paper.paste(
+            Image.fromarray(frame.image).resize((side, side), Image.Resampling.BICUBIC), (x, y)
+        )
     if frame.strong:
         draw.rectangle((x - 3, y - 3, x + side + 2, y + side + 2), outline=ACCENT, width=2)
 

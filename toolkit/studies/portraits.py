@@ -33,7 +33,8 @@ class Described:
             for name, t in self.portrait.truth().items()
         }
         planted = {
-            name: getattr(self.portrait, name) for name in ("figure", "restricted", "word", "texture")
+            name: getattr(self.portrait, name)
+            for name in ("figure", "restricted", "word", "texture")
         }
         return {"file_name": f"{self.name}.png", "caption": self.caption, "truth": truth, **planted}
 

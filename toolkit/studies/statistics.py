@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 DRAWS = 20_000
 
@@ -19,7 +20,7 @@ def wilson(count: int, total: int, confidence: float = 0.95) -> tuple[float, flo
     return float(interval.low), float(interval.high)
 
 
-def shares_test(counts: Sequence[int], shares: Sequence[float], seed: int = 0) -> float:
+def shares_test(counts: ArrayLike, shares: ArrayLike, seed: int = 0) -> float:
     """p-value that the counts come from these shares; NaN when nothing was counted.
 
     Pearson's chi-square where every expected count is at least 5, an exact binomial test for two

@@ -14,8 +14,8 @@ from toolkit.studies.pictures import Frame, Strip, save, sheet
 
 if TYPE_CHECKING:
     from PIL import Image
-
     from probes import Direction
+
     from toolkit.studies.generate import Door, Sample
 
 STRENGTHS = (-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0)
@@ -127,7 +127,9 @@ def find_direction(folder: str | Path, factor: str, site: str) -> Direction:
 
     path = Path(folder)
     if not path.is_dir():
-        raise UserError(f"there is no {path} to take directions from; make it with: pellucid discover")
+        raise UserError(
+            f"there is no {path} to take directions from; make it with: pellucid discover"
+        )
     if (path / "manifest.json").exists():
         load_run(path)
         path = path / "directions"
@@ -162,7 +164,9 @@ def steer_run(
 
     names = chosen_pipelines(pipeline)
     config = {"factor": factor, "prompt": prompt, "seed": seed, "pipelines": list(names)}
-    with RunWriter(out, f"pellucid steer {factor} --prompt {json.dumps(prompt)}", config, replace) as run:
+    with RunWriter(
+        out, f"pellucid steer {factor} --prompt {json.dumps(prompt)}", config, replace
+    ) as run:
         door = open_door(run, say)
         films = []
         for name in names:
