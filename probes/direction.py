@@ -1,0 +1,166 @@
+"""A named direction in one space, and the arithmetic of going along it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+class WrongSpace(ValueError):
+    """A direction was put to use in a space that it was not found in."""
+
+
+class DamagedDirection(ValueError):
+    """A direction's file can't be read or does not match its checksum."""
+
+
+def _files(path: str | Path) -> tuple[Path, Path]:
+    """The arrays and their JSON twin, whichever of them, or neither's ending, was named."""
+    stem = str(path).removesuffix(".safetensors").removesuffix(".json")
+    return Path(f"{stem}.safetensors"), Path(f"{stem}.json")
+
+
+@dataclass(frozen=True)
+class Space:
+    """Where vectors live: the model's hash, and the site inside it (say, "image_embedding")."""
+
+    model: str
+    site: str
+
+    def __str__(self) -> str:
+        return f"{self.site} of model {self.model[:12]}"
+
+
+@dataclass(frozen=True)
+class Direction:
+    """A unit vector (d,), the mean (d,) of real vectors and their spread along it.
+
+    `sigma` is the standard deviation of real vectors projected on the direction: the unit of
+    every strength, so that "+2" means the same wherever it is used.
+    """
+
+    vector: np.ndarray
+    mean: np.ndarray
+    sigma: float
+    space: Space
+    name: str
+    method: str
+    evidence: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        vector = np.asarray(self.vector, np.float64)
+        length = float(np.linalg.norm(vector))
+        if vector.ndim != 1 or not np.isfinite(length) or length == 0:
+            raise ValueError(f"the direction {self.name!r} needs a finite vector that is not zero")
+        if np.shape(self.mean) != vector.shape:
+            raise ValueError(
+                f"the direction {self.name!r} has {vector.shape[0]} dimensions and its mean "
+                f"{np.shape(self.mean)}; give both the same"
+            )
+        if not self.sigma >= 0:
+            raise ValueError(f"the direction {self.name!r} has sigma {self.sigma}; it can't be negative")
+        object.__setattr__(self, "vector", (vector / length).astype(np.float32))
+        object.__setattr__(self, "mean", np.asarray(self.mean, np.float32))
+        object.__setattr__(self, "sigma", float(self.sigma))
+
+    def require(self, space: Space) -> None:
+        """Raise WrongSpace, in one sentence, unless `space` is where this direction was found."""
+        if space != self.space:
+            raise WrongSpace(
+                f"the direction {self.name!r} belongs to the {self.space}, not to the {space}; "
+                "discover it again there"
+            )
+
+    def project(self, x: np.ndarray) -> np.ndarray:
+        """(..., d) vectors to (...) positions along the direction, from the mean, in x's units."""
+        return (np.asarray(x) - self.mean) @ self.vector
+
+    def move(self, x: np.ndarray, strength: float) -> np.ndarray:
+        """(..., d) vectors moved by `strength` sigmas: x + strength * sigma * vector."""
+        return np.asarray(x) + np.float32(strength * self.sigma) * self.vector
+
+    def save(self, path: str | Path) -> Path:
+        """Write `path` (.safetensors) and its JSON twin; both complete or neither new."""
+        from safetensors.numpy import save as pack
+
+        arrays, twin = _files(path)
+        arrays.parent.mkdir(parents=True, exist_ok=True)
+        data = pack({"vector": self.vector, "mean": self.mean})
+        facts = {
+            "format": "pellucid-direction/1",
+            "name": self.name,
+            "method": self.method,
+            "sigma": self.sigma,
+            "space": {"model": self.space.model, "site": self.space.site},
+            "evidence": self.evidence,
+            "sha256": hashlib.sha256(data).hexdigest(),
+        }
+        text = json.dumps(facts, indent=2, allow_nan=False).encode() + b"\n"
+        for target, content in ((arrays, data), (twin, text)):
+            temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+            temporary.write_bytes(content)
+            os.replace(temporary, target)
+        return arrays
+
+    @classmethod
+    def load(cls, path: str | Path) -> Direction:
+        """Read what `save` wrote. Raises DamagedDirection naming the file that is wrong."""
+        from safetensors.numpy import load as unpack
+
+        arrays, twin = _files(path)
+        for file in (arrays, twin):
+            if not file.is_file():
+                raise DamagedDirection(f"there is no direction file {file}; name one that exists")
+        try:
+            facts = json.loads(twin.read_text())
+            data = arrays.read_bytes()
+            if hashlib.sha256(data).hexdigest() != facts["sha256"]:
+                raise DamagedDirection(
+                    f"{arrays} does not match the checksum in {twin.name}; discover it again"
+                )
+            found = unpack(data)
+            space = Space(facts["space"]["model"], facts["space"]["site"])
+            return cls(
+                found["vector"], found["mean"], facts["sigma"], space,
+                facts["name"], facts["method"], facts["evidence"],
+            )  # fmt: skip
+        except DamagedDirection:
+            raise
+        except Exception as error:
+            raise DamagedDirection(
+                f"the direction in {twin} can't be read ({error}); discover it again"
+            ) from error
+
+
+def random_direction(like: Direction, seed: int) -> Direction:
+    """A random direction whose one sigma goes as far as one sigma of `like`: the fair null."""
+    rng = np.random.default_rng(seed)
+    vector = rng.standard_normal(like.vector.shape[0])
+    return Direction(
+        vector, like.mean, like.sigma, like.space, f"random {seed}", f"random, norm of {like.name}"
+    )
+
+
+def orthogonalise(direction: Direction, others: list[Direction], x: np.ndarray) -> Direction:
+    """The direction less its part in the span of the others (Gram-Schmidt by QR).
+
+    `x` (n, d) are real vectors, for the new sigma. Raises ValueError when nothing is left.
+    """
+    for other in others:
+        other.require(direction.space)
+    basis = np.linalg.qr(np.stack([o.vector for o in others], 1).astype(np.float64))[0]
+    rest = direction.vector - basis @ (basis.T @ direction.vector)
+    if np.linalg.norm(rest) < 1e-6:
+        raise ValueError(f"the direction {direction.name!r} lies in the span of the others")
+    unit = rest / np.linalg.norm(rest)
+    evidence = direction.evidence | {"orthogonal_to": [o.name for o in others]}
+    return Direction(
+        unit, direction.mean, float(np.std(np.asarray(x) @ unit)), direction.space,
+        direction.name, f"{direction.method}, orthogonalised", evidence,
+    )  # fmt: skip

@@ -1,0 +1,45 @@
+"""Principal components as directions (Pearson 1901; Harkonen et al. 2020 for generators)."""
+
+from __future__ import annotations
+
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.decomposition import PCA
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from probes.direction import Direction, Space
+
+
+class PCADirections(TransformerMixin, BaseEstimator):
+    """The directions of largest variance, in order; signs fixed by the largest coefficient.
+
+    Learned: `directions_` (list of Direction), `explained_variance_ratio_` (k,), `pca_`.
+    """
+
+    def __init__(self, n_components: int = 2, space: Space | None = None):
+        self.n_components = n_components
+        self.space = space
+
+    def fit(self, X: np.ndarray, y: None = None) -> PCADirections:
+        """Fit on (n, d) vectors."""
+        X = validate_data(self, X, dtype=np.float64, ensure_min_samples=2)
+        count = min(self.n_components, *X.shape)
+        self.pca_ = PCA(count, svd_solver="full").fit(X)
+        self.explained_variance_ratio_ = self.pca_.explained_variance_ratio_
+        self.directions_ = []
+        space = self.space or Space("unknown", "unknown")
+        for index, (vector, variance) in enumerate(
+            zip(self.pca_.components_, self.pca_.explained_variance_, strict=True)
+        ):
+            evidence = {"explained_variance_ratio": float(self.explained_variance_ratio_[index])}
+            name = f"component {index + 1}"
+            sigma = float(np.sqrt(max(variance, 0)))
+            self.directions_.append(
+                Direction(vector, self.pca_.mean_, sigma, space, name, "PCA", evidence)
+            )
+        return self
+
+    def transform(self, X: np.ndarray) -> np.ndarray:
+        """(n, d) vectors to (n, k) coordinates along the components, centred."""
+        check_is_fitted(self)
+        return self.pca_.transform(validate_data(self, X, dtype=np.float64, reset=False))
