@@ -6,41 +6,53 @@ Diffusion): the difference of means over captions that differ in one factor alon
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from dataclasses import replace as changed
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from toolkit.errors import UserError
-from toolkit.world import FACTORS, Portrait, describe, sample
+from toolkit.runs import RunWriter
+from toolkit.world import FACTORS, Portrait, describe, render_all, sample
 
 if TYPE_CHECKING:
-    from probes import Direction, PCADirections
-
+    from probes import Direction
     from toolkit.clip import Clip
 
-# The level that a direction points to; the other end is the factor's first level, or its absence.
-POINTS_TO = {"glasses": "yes", "beard": "yes", "age": "old"}
 COMPONENTS = 4
+PAIRS = 120
 
 
 @dataclass(frozen=True)
 class Discovered:
-    """Everything that was found: directions by file name, and the PCA with the vectors behind it.
+    """What was found: directions, and the real portraits' embeddings behind them.
 
-    `scores` maps a factor to its classifier's balanced accuracy on held-out portraits.
+    `vectors` (n, d) are image embeddings; `pca` lists the variance that each component holds.
     """
 
-    directions: dict[str, Direction]
-    scores: dict[str, float]
-    pca: PCADirections
-    portraits: list[Portrait]
-    vectors: np.ndarray  # (n, d) image embeddings of the portraits
+    directions: tuple[Direction, ...]
+    vectors: np.ndarray
+    pca: tuple[float, ...]
 
+    def named(self, name: str, site: str) -> Direction:
+        """The direction of that name at that site."""
+        return next(d for d in self.directions if (d.name, d.space.site) == (name, site))
 
-def _quiet(text: str) -> None:
-    pass
+    def facts(self) -> list[dict[str, Any]]:
+        """One plain row a direction."""
+        return [
+            {
+                "name": direction.name,
+                "site": direction.space.site,
+                "method": direction.method,
+                "sigma": round(direction.sigma, 5),
+                "accuracy": direction.evidence.get("balanced_accuracy"),
+                "variance": direction.evidence.get("explained_variance_ratio"),
+            }
+            for direction in self.directions
+        ]
 
 
 def check_factors(factors: Iterable[str]) -> tuple[str, ...]:
@@ -52,10 +64,16 @@ def check_factors(factors: Iterable[str]) -> tuple[str, ...]:
     return chosen
 
 
-def labels(portraits: list[Portrait], factor: str) -> list[str | None]:
+def labels(portraits: Sequence[Portrait], factor: str) -> list[str | None]:
     """The true level of each portrait, None where the factor is undefined or hidden."""
     truths = [portrait.truth()[factor] for portrait in portraits]
     return [truth.level if truth.counts else None for truth in truths]
+
+
+def poles(factor: str) -> dict[str, str]:
+    """Direction name to the level it points to: one for a binary factor, else one a level."""
+    levels = FACTORS[factor]
+    return {factor: levels[-1]} if len(levels) == 2 else {f"{factor}={lv}": lv for lv in levels}
 
 
 def paired_captions(factor: str, level: str, n: int, seed: int) -> tuple[list[str], list[str]]:
@@ -66,22 +84,20 @@ def paired_captions(factor: str, level: str, n: int, seed: int) -> tuple[list[st
     """
     with_level, without = [], []
     others = [other for other in FACTORS[factor] if other != level]
-    for index, portrait in enumerate(sample("probe", 6 * n, seed)):
-        on = replace(portrait, **{factor: level})
-        off = replace(portrait, **{factor: others[index % len(others)]})
-        # A change of attire or style hides other factors: keep what shows in both.
-        both = [f for f in FACTORS if on.truth()[f].counts and off.truth()[f].counts]
-        if factor not in both:
+    for index, portrait in enumerate(sample("probe", 8 * n, seed)):
+        pair = [changed(portrait, **{factor: lv}) for lv in (level, others[index % len(others)])]
+        # A change of attire or style can hide other factors: name only what shows in both.
+        shown = [f for f in FACTORS if all(p.truth()[f].counts for p in pair)]
+        if factor not in shown:
             continue
+        rest = [f for f in shown if f not in (factor, "hair_color")]
         rng = np.random.default_rng([seed, index])
-        rest = [f for f in both if f not in (factor, "hair_color")]
         names = (factor, *rng.permutation(rest)[: int(rng.integers(0, 4))].tolist())
-        pair = [
-            describe(p, np.random.default_rng([seed, index, 1]), factors=names).text
-            for p in (on, off)
+        twins = [
+            describe(p, np.random.default_rng([seed, index, 1]), factors=names).text for p in pair
         ]
-        with_level.append(pair[0])
-        without.append(pair[1])
+        with_level.append(twins[0])
+        without.append(twins[1])
         if len(with_level) == n:
             break
     return with_level, without
@@ -92,3 +108,72 @@ def word_states(clip: Clip, texts: list[str]) -> np.ndarray:
     encoding = clip.encode(texts)
     weights = encoding.mask[..., None].float()  # (n, L, 1)
     return ((encoding.states * weights).sum(1) / weights.sum(1)).numpy()
+
+
+def text_directions(clip: Clip, factors: Sequence[str], seed: int) -> list[Direction]:
+    """Directions in the text states, from paired captions."""
+    from probes import MeanDifference, Space
+
+    found = []
+    space = Space(clip.hash, "text_states")
+    for factor in factors:
+        for name, level in poles(factor).items():
+            on, off = paired_captions(factor, level, PAIRS, seed)
+            fitted = MeanDifference(space).fit(
+                word_states(clip, on + off), {name: ["yes"] * len(on) + ["no"] * len(off)}
+            )
+            one = fitted.directions_[name]
+            found.append(changed(one, evidence=one.evidence | {"level": level, "pairs": len(on)}))
+    return found
+
+
+def discover(clip: Clip, factors: Sequence[str], portraits: int, seed: int) -> Discovered:
+    """PCA and linear directions on image embeddings, paired differences in text states."""
+    from probes import LinearDirections, PCADirections, Space
+
+    space = Space(clip.hash, "image_embedding")
+    people = sample("probe", portraits, seed)
+    vectors = clip.encode_image(render_all(people))
+    pca = PCADirections(COMPONENTS, space).fit(vectors)
+    linear = LinearDirections(space, random_state=seed).fit(
+        vectors, {factor: labels(people, factor) for factor in factors}
+    )
+    found = [changed(one, name=f"pca{i}") for i, one in enumerate(pca.directions_, 1)]
+    found += linear.directions_.values()
+    found += text_directions(clip, factors, seed)
+    share = tuple(round(float(s), 4) for s in pca.explained_variance_ratio_)
+    return Discovered(tuple(found), vectors, share)
+
+
+def write_directions(run: RunWriter, found: Discovered) -> None:
+    """Save every direction as NAME.SITE.safetensors with its JSON, and the PCA's facts."""
+    for direction in found.directions:
+        direction.save(run.file(f"directions/{direction.name}.{direction.space.site}.safetensors"))
+    run.manifest["pca"] = {"explained_variance_ratio": list(found.pca), "n": len(found.vectors)}
+
+
+def discover_run(
+    out: str,
+    *,
+    factors: Iterable[str],
+    portraits: int,
+    seed: int,
+    replace: bool,
+    say: Callable[[str], None],
+) -> list[dict[str, Any]]:
+    """`pellucid discover`: a run that holds directions. Returns one row each."""
+    from toolkit.clip import load_clip
+
+    chosen = check_factors(factors)
+    if not 200 <= portraits <= 100_000:
+        raise UserError(f"{portraits} portraits were asked for; give 200 to 100000")
+    config = {"factors": list(chosen), "portraits": portraits, "seed": seed}
+    with RunWriter(out, f"pellucid discover {' '.join(chosen)}", config, replace) as run:
+        clip = load_clip()
+        run.manifest["models"] = {"clip": clip.hash}
+        run.manifest["seeds"] = [seed]
+        say(f"looking for {', '.join(chosen)} in {portraits} portraits")
+        with run.timed("discover"):
+            found = discover(clip, chosen, portraits, seed)
+        write_directions(run, found)
+    return found.facts()
