@@ -39,7 +39,7 @@ class Clip:
         self.id = f"{name}@{digest[:12]}"
         self.mean = torch.tensor(mean).view(1, 3, 1, 1)
         self.std = torch.tensor(std).view(1, 3, 1, 1)
-        self.size = int(model.visual.image_size[0])
+        self.size = int(np.max(model.visual.image_size))  # towers give a number or a pair
         self.length = int(tokenizer.context_length)
         self.dim = int(model.text_projection.shape[1])
 

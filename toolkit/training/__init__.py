@@ -63,6 +63,7 @@ def train(
     minutes: float | None = None,
     steps: int | None = None,
     seed: int = 0,
+    portraits: int = 30_000,
 ) -> list[Path]:
     """Train one model, or with "all" every one in order within `minutes` altogether.
 
@@ -82,28 +83,24 @@ def train(
             continue
         share = None if minutes is None else minutes * recipe.share / whole
         plan = Plan(share, steps, recipe.lr, ema=recipe.ema, weight_decay=recipe.weight_decay, seed=seed)
-        record = run(recipe, plan, weights, checkpoints)
+        record = run(recipe, plan, weights, checkpoints, portraits)
         cards.append(write_card(recipe, record, weights))
         done.write_text(str(cards[-1]))
     return cards
 
 
-def run(recipe: Recipe, plan, weights: Path, checkpoints: Path) -> dict:
+def run(recipe: Recipe, plan, weights: Path, checkpoints: Path, portraits: int = 30_000) -> dict:
     """Run one recipe into `weights`; returns its record (steps, seconds, hardware, settings)."""
-    folder = weights / recipe.folder
-    return _call(recipe.name)(folder, checkpoints, plan, weights)
-
-
-def _call(name: str) -> Callable[..., dict]:
-    """The recipe as a function of (folder, checkpoints, plan, weights); torch loads only here."""
     from toolkit.training import autoencoder, clip, decoder, judge, prior, unet, upsampler
 
-    return {
-        "clip": lambda f, c, p, w: clip.train(f, c, p),
-        "autoencoder": lambda f, c, p, w: autoencoder.train(f / "vae", c, p),
-        "judge": lambda f, c, p, w: judge.train(f, c, p, w / "stable-diffusion" / "vae"),
-        "upsampler": lambda f, c, p, w: upsampler.train(f, c, p),
-        "prior": lambda f, c, p, w: prior.train(f, c, p, w / "clip"),
-        "unet": lambda f, c, p, w: unet.train(f, c, p, w / "clip"),
-        "decoder": lambda f, c, p, w: decoder.train(f, c, p, w / "clip"),
-    }[name]
+    folder, vae, words = weights / recipe.folder, weights / "stable-diffusion" / "vae", weights / "clip"
+    known: dict[str, Callable[[], dict]] = {
+        "clip": lambda: clip.train(folder, checkpoints, plan, portraits),
+        "autoencoder": lambda: autoencoder.train(vae, checkpoints, plan, portraits),
+        "judge": lambda: judge.train(folder, checkpoints, plan, vae, portraits),
+        "upsampler": lambda: upsampler.train(folder, checkpoints, plan, portraits),
+        "prior": lambda: prior.train(folder, checkpoints, plan, words, portraits),
+        "unet": lambda: unet.train(folder, checkpoints, plan, words, portraits),
+        "decoder": lambda: decoder.train(folder, checkpoints, plan, words, portraits),
+    }
+    return known[recipe.name]()

@@ -41,16 +41,16 @@ def damage(x: torch.Tensor, rng: np.random.Generator, autoencoder) -> torch.Tens
         with torch.no_grad():
             latents = autoencoder.encode(x[through]).latent_dist.mean
             latents = latents + float(rng.uniform(0, 0.25)) * latents.std() * torch.randn_like(latents)
-            x[through] = autoencoder.decode(latents).sample.float()
+            x[through] = autoencoder.decode(latents).sample.to(x)
     if len(small):
         side = int(rng.integers(28, 56))
         less = functional.interpolate(x[small], (side, side), mode="bilinear", antialias=True)
-        x[small] = functional.interpolate(less, (64, 64), mode="bicubic")
+        x[small] = functional.interpolate(less, (64, 64), mode="bicubic").to(x)
     if len(soft):
         sigma = float(rng.uniform(0.4, 1.2))
         taps = torch.exp(-torch.arange(-3, 4) ** 2 / (2 * sigma**2)).to(x)
         kernel = torch.outer(taps, taps)[None, None].repeat(3, 1, 1, 1) / taps.sum() ** 2
-        x[soft] = functional.conv2d(x[soft], kernel, padding=3, groups=3)
+        x[soft] = functional.conv2d(x[soft], kernel, padding=3, groups=3).to(x)
     damaged = torch.from_numpy(rng.random(n) < 0.75).to(x.device)[:, None, None, None]
     gain = 1 + 0.08 * torch.randn(n, 3, 1, 1, device=x.device)
     shift = 0.04 * torch.randn(n, 3, 1, 1, device=x.device)
@@ -70,15 +70,15 @@ def train(
     checkpoints: Path,
     plan: Plan,
     autoencoder_folder: Path | None,
-    portraits: int = 20_000,
+    portraits: int = 30_000,
     batch: int = 96,
 ):
-    """Learn, calibrate on the last 1,000 portraits, write `folder`. Returns the run's record."""
+    """Learn, calibrate on the last thirtieth of the portraits, write `folder`. Returns the run's record."""
     from diffusers import AutoencoderKL
     from safetensors.torch import save_file
 
     data = portrait_set("judge", portraits, plan.seed, checkpoints)
-    truth, seen = labels(data), len(data) - 1000
+    truth, seen = labels(data), len(data) - max(32, len(data) // 30)
     autoencoder = None
     if autoencoder_folder is not None:
         autoencoder = AutoencoderKL.from_pretrained(autoencoder_folder).to(device(), torch.float32).eval()

@@ -133,6 +133,8 @@ def fit(
             decay = min(plan.ema, (1 + step) / (10 + step))
             with torch.no_grad():
                 torch._foreach_lerp_(averaged, weights, 1 - decay)
+                for a, p in zip(average.buffers(), model.buffers(), strict=True):
+                    a.copy_(p)  # running statistics of batch norms, where there are any
             losses.append(float(loss.detach()))
             now = time.monotonic()
             if now - said > 20:
@@ -147,8 +149,6 @@ def fit(
         keep()
         raise
     keep()
-    for a, p in zip(average.buffers(), model.buffers(), strict=True):
-        a.copy_(p)
     record = {
         "steps": step,
         "seconds": round(time.monotonic() - began, 1),
