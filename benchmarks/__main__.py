@@ -27,7 +27,9 @@ def groups() -> dict[str, str]:
     return found
 
 
-def measure(group: str, seed: int, quick: bool) -> tuple[list[Row], dict[str, list[dict[str, Any]]]]:
+def measure(
+    group: str, seed: int, quick: bool
+) -> tuple[list[Row], dict[str, list[dict[str, Any]]]]:
     """Run a group. Returns its rows and whatever per-item rows it kept."""
     run = importlib.import_module(f"benchmarks.{group}").run
     items: dict[str, list[dict[str, Any]]] = {}
@@ -46,8 +48,12 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--list", action="store_true", help="name the groups")
     made.add_argument("--json", action="store_true", help="print rows as a JSON list")
     made.add_argument("--seed", type=int, default=0, help="what everything drawn follows from (0)")
-    made.add_argument("--quick", action="store_true", help="fewer items: a smoke test, not a figure")
-    made.add_argument("--out", type=Path, default=Path("runs/bench"), help="per-item rows (runs/bench)")
+    made.add_argument(
+        "--quick", action="store_true", help="fewer items: a smoke test, not a figure"
+    )
+    made.add_argument(
+        "--out", type=Path, default=Path("runs/bench"), help="per-item rows (runs/bench)"
+    )
     return made
 
 

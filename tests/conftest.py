@@ -12,6 +12,15 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 
 WEIGHTS = Path(__file__).parent.parent / "toolkit" / "weights"
+NEEDED = (
+    "clip/open_clip_model.safetensors",
+    "judge/judge.safetensors",
+    "stable-diffusion/unet/diffusion_pytorch_model.safetensors",
+    "stable-diffusion/vae/diffusion_pytorch_model.safetensors",
+    "unclip/prior/diffusion_pytorch_model.safetensors",
+    "unclip/decoder/diffusion_pytorch_model.safetensors",
+    "unclip/super_res_first/diffusion_pytorch_model.safetensors",
+)
 
 
 @pytest.fixture(autouse=True)
@@ -25,8 +34,7 @@ def quiet_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
 @pytest.fixture(scope="session")
 def weights() -> Path:
     """The shipped bundle; a fresh checkout has it, a tree in which it is being trained may not."""
-    needed = ("clip", "judge", "stable-diffusion", "unclip")
-    missing = [name for name in needed if not (WEIGHTS / name).is_dir()]
+    missing = [name for name in NEEDED if not (WEIGHTS / name).is_file()]
     if missing:
         pytest.skip(f"toolkit/weights has no {', '.join(missing)} yet")
     return WEIGHTS

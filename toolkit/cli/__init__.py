@@ -42,6 +42,15 @@ def _stop(signum, frame) -> None:
     raise KeyboardInterrupt
 
 
+def _of_the_user(error: ValueError) -> bool:
+    """Whether this is a sentence for the user: ours, or an error class of the two leaves.
+
+    `probes` and `safety` do not know our UserError; any other ValueError is a bug and shows.
+    """
+    room = type(error).__module__.partition(".")[0]
+    return isinstance(error, UserError) or room in ("probes", "safety")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command. Returns 0, 1 (something was found), 2 (bad input) or 130 (interrupted)."""
     top = parser()
@@ -57,8 +66,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     before = signal.signal(signal.SIGTERM, _stop)  # a polite kill cleans up like Ctrl-C
     try:
         return args.run(args) or 0
-    except UserError as error:
-        sys.stderr.write(f"pellucid: {error}\n")
+    except ValueError as error:
+        if not _of_the_user(error):
+            raise
+        sys.stderr.write(f"pellucid: {' '.join(str(error).split())}\n")
         return 2
     except KeyboardInterrupt:
         sys.stderr.write("pellucid: stopped; nothing half-written was left\n")

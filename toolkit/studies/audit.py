@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from toolkit.errors import UserError
-from toolkit.runs import load_run, write_bytes
+from toolkit.runs import RunWriter, load_run, write_bytes, write_json
 from toolkit.studies.statistics import holm, shares_test, wilson
 from toolkit.world.factors import FACTORS
 
@@ -247,3 +247,14 @@ def write_table(table: pd.DataFrame, path: str | Path) -> None:
     stream = io.BytesIO()
     table.to_parquet(stream, index=False)
     write_bytes(Path(path), stream.getvalue())
+
+
+def write_audit(run: RunWriter, question: str) -> list[str]:
+    """Audit a run that is being written; returns what stands out."""
+    import pandas as pd
+
+    table = bias_table(sample_answers(pd.read_parquet(run.folder / "samples.parquet")))
+    write_table(table, run.file("audit.parquet"))
+    lines = summary(table)
+    write_json(run.file("audit.json"), {"question": question, "summary": lines})
+    return lines
