@@ -62,7 +62,11 @@ class Portrait:
     texture: int | None = None
 
     def truth(self) -> dict[str, Truth]:
-        """Every factor with its masks: a hat hides hair, a bald head has no hair colour."""
+        """Every factor with its masks.
+
+        A hat hides hair; a bald head has no hair colour; surprise lifts the brows, the plainest
+        sign of age, under a hat.
+        """
         hatted = self.attire in WITH_HAT and self.restricted != "bare shoulders"
         hair_shows = not hatted or self.hair_style in SEEN_UNDER_HAT
         bearded = self.beard == "yes"
@@ -72,6 +76,7 @@ class Portrait:
             self.hair_style != "bald" or bearded,
             bearded or (hair_shows and self.hair_style != "bald"),
         )
+        masks["age"] = (True, not (hatted and self.expression == "surprised"))
         masks["attire"] = (self.restricted != "bare shoulders",) * 2
         masks["background"] = (self.texture is None,) * 2
         return {name: Truth(getattr(self, name), *masks[name]) for name in FACTORS}
