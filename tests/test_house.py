@@ -16,6 +16,8 @@ MAY = {
     "dashboards": {"toolkit", "probes", "safety"},
     "benchmarks": {"toolkit", "probes", "safety"},
 }
+# `pellucid dashboard` has to name the pages that it opens; it is the shell around all rooms.
+ALSO = {"toolkit/cli/serve.py": {"dashboards"}}
 
 
 def imported(tree: ast.AST) -> set[str]:
@@ -46,7 +48,8 @@ def test_imported_sees_every_form() -> None:
 @pytest.mark.parametrize("room", ROOMS)
 def test_room_imports_only_what_it_may(room: str) -> None:
     for file, others in rooms_imported_by(room).items():
-        assert others <= MAY[room], f"{file} imports {', '.join(sorted(others - MAY[room]))}"
+        extra = others - MAY[room] - ALSO.get(file, set())
+        assert not extra, f"{file} imports {', '.join(sorted(extra))}"
 
 
 def test_no_cycle_among_the_rooms_of_the_toolkit() -> None:

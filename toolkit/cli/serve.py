@@ -22,39 +22,14 @@ def add(commands) -> None:
 
 def run_dashboard(args: argparse.Namespace) -> int:
     """Check the run first, so that a damaged one is a sentence here and not a page of red."""
-    import os
     import subprocess
-    import sys
-    from importlib.util import find_spec
-    from pathlib import Path
 
+    from dashboards.launch import command as launch
     from toolkit.runs import load_run
 
     run = load_run(args.folder)
-    package = find_spec("dashboards")
-    places = (package.submodule_search_locations if package else None) or ["."]
-    app = Path(places[0]) / "app.py"
     say(f"http://localhost:{args.port} shows {run.path}, to this machine alone; stop with Ctrl-C")
-    settings = {
-        "server.address": "localhost",
-        "server.port": str(args.port),
-        "server.headless": str(args.no_browser).lower(),
-        "browser.gatherUsageStats": "false",
-        "server.fileWatcherType": "none",
-    }
-    flags = [f"--{name}={value}" for name, value in settings.items()]
-    order = [
-        sys.executable,
-        "-m",
-        "streamlit",
-        "run",
-        str(app),
-        *flags,
-        "--",
-        str(run.path.resolve()),
-    ]
-    environment = os.environ | {"PELLUCID_RUN": str(run.path.resolve())}
-    process = subprocess.Popen(order, env=environment)
+    process = subprocess.Popen(launch(run.path, args.port, headless=args.no_browser))
     try:
         return process.wait()
     except KeyboardInterrupt:
