@@ -60,7 +60,9 @@ def _rows(figure: str, table: dict, targets: dict[str, str]) -> list[Row]:
     worst = min(FACTORS, key=lambda name: table[name][0])
     if "worst" in targets:
         value, n, interval = table[worst]
-        rows.append(Row(figure, f"worst ({worst})", "pellucid", value, targets["worst"], n, interval))
+        rows.append(
+            Row(figure, f"worst ({worst})", "pellucid", value, targets["worst"], n, interval)
+        )
     return rows
 
 
@@ -79,12 +81,18 @@ def judges(seed: int, size: Size) -> Iterator[tuple[list[Row], list[dict]]]:
     """Accuracy of both judges on test renders."""
     from toolkit.judges import load_judge
 
-    for name, n, target in (("cnn", size.renders, "at least 0.98"), ("synthesis", size.synthesis, "at least 0.95")):
+    for name, n, target in (
+        ("cnn", size.renders, "at least 0.98"),
+        ("synthesis", size.synthesis, "at least 0.95"),
+    ):
         portraits = sample("test", n, seed)
         read = load_judge(name).judge(render_all(portraits)).levels
         asked = {factor: asked_matrix(portraits, factor) for factor in FACTORS}
         table = factor_accuracies(asked, read, seed)
-        rows = [replace(row, case=f"{name} {row.case}") for row in _rows("judge_accuracy", table, {"mean": target})]
+        rows = [
+            replace(row, case=f"{name} {row.case}")
+            for row in _rows("judge_accuracy", table, {"mean": target})
+        ]
         yield rows, _items(f"judge_accuracy {name}", asked, read)
 
 
@@ -108,18 +116,40 @@ def autoencoder(seed: int, size: Size) -> Iterator[tuple[list[Row], list[dict]]]
     error = ((again.astype(float) - pictures) ** 2).mean((1, 2, 3))
     decibels = 10 * np.log10(255**2 / np.maximum(error, 1e-9))
     interval = bootstrap(len(decibels), lambda rows: float(decibels[rows].mean()), seed)
-    rows = [Row("vae_psnr_db", "test portraits", "pellucid", float(decibels.mean()), "at least 27", len(decibels), interval)]
+    rows = [
+        Row(
+            "vae_psnr_db",
+            "test portraits",
+            "pellucid",
+            float(decibels.mean()),
+            "at least 27",
+            len(decibels),
+            interval,
+        )
+    ]
     judge = load_judge("cnn")
     on_renders, on_copies = judge.judge(pictures).levels, judge.judge(again).levels
     asked = {factor: asked_matrix(portraits, factor) for factor in FACTORS}
 
     def drop(factor: str, chosen: np.ndarray) -> float:
-        return balanced(asked[factor], on_renders[factor], chosen) - balanced(asked[factor], on_copies[factor], chosen)
+        return balanced(asked[factor], on_renders[factor], chosen) - balanced(
+            asked[factor], on_copies[factor], chosen
+        )
 
     everything = np.arange(len(portraits))
     worst = max(FACTORS, key=lambda factor: drop(factor, everything))
     spread = bootstrap(len(portraits), lambda chosen: drop(worst, chosen), seed)
-    rows.append(Row("vae_judge_drop", f"worst ({worst})", "pellucid", drop(worst, everything), "at most 0.03", len(portraits), spread))
+    rows.append(
+        Row(
+            "vae_judge_drop",
+            f"worst ({worst})",
+            "pellucid",
+            drop(worst, everything),
+            "at most 0.03",
+            len(portraits),
+            spread,
+        )
+    )
     items = [{"figure": "vae_psnr_db", "item": i, "psnr": float(v)} for i, v in enumerate(decibels)]
     yield rows, items
 
@@ -135,7 +165,9 @@ def clip(seed: int, size: Size) -> Iterator[tuple[list[Row], list[dict]]]:
     asked = {factor: asked_matrix(portraits, factor) for factor in FACTORS}
     read = {}
     for factor, levels in FACTORS.items():
-        means = np.stack([model.encode_text(factor_prompts(factor, level)).mean(0) for level in levels])
+        means = np.stack(
+            [model.encode_text(factor_prompts(factor, level)).mean(0) for level in levels]
+        )
         means /= np.linalg.norm(means, axis=1, keepdims=True)
         read[factor] = np.array(levels)[(images @ means.T).argmax(1)]
     table = factor_accuracies(asked, read, seed)
@@ -147,10 +179,15 @@ def clip(seed: int, size: Size) -> Iterator[tuple[list[Row], list[dict]]]:
     vectors = model.encode_image(render_all(training))
     labels = {factor: asked_matrix(training, factor) for factor in FACTORS}
     masked = {factor: [level or None for level in column] for factor, column in labels.items()}
-    probes = LinearDirections(Space(model.hash, "image_embedding"), random_state=seed).fit(vectors, masked)
+    probes = LinearDirections(Space(model.hash, "image_embedding"), random_state=seed).fit(
+        vectors, masked
+    )
     read = probes.predict(images)
     table = factor_accuracies(asked, read, seed)
-    yield _rows("probe_accuracy", table, {"mean": "at least 0.93"}), _items("probe_accuracy", asked, read)
+    yield (
+        _rows("probe_accuracy", table, {"mean": "at least 0.93"}),
+        _items("probe_accuracy", asked, read),
+    )
 
 
 def prompts(seed: int, n: int) -> tuple[list[str], list[dict[str, str]], list[Portrait]]:
@@ -182,22 +219,40 @@ def pipelines(seed: int, size: Size) -> Iterator[tuple[list[Row], list[dict]]]:
     texts, named, _ = prompts(seed, size.prompts)
     asked = {factor: np.array([names.get(factor, "") for names in named]) for factor in FACTORS}
     targets = {
-        "stable-diffusion": ("sd_prompt_accuracy", {"mean": "at least 0.85", "worst": "at least 0.65"}),
+        "stable-diffusion": (
+            "sd_prompt_accuracy",
+            {"mean": "at least 0.85", "worst": "at least 0.65"},
+        ),
         "unclip": ("unclip_prompt_accuracy", {"mean": "at least 0.78", "worst": "at least 0.55"}),
     }
     some = []
     for name, (figure, goals) in targets.items():
-        images = in_batches(load_pipeline(name), texts, [seed * 1000 + i for i in range(len(texts))])
+        images = in_batches(
+            load_pipeline(name), texts, [seed * 1000 + i for i in range(len(texts))]
+        )
         some.append(images[: size.synthesis // 2])
         read = load_judge("cnn").judge(images).levels
         facts = [{"prompt": text} for text in texts]
-        yield _rows(figure, factor_accuracies(asked, read, seed), goals), _items(figure, asked, read, facts)
+        yield (
+            _rows(figure, factor_accuracies(asked, read, seed), goals),
+            _items(figure, asked, read, facts),
+        )
     images = np.concatenate(some)
     first, second = load_judge("cnn").judge(images), load_judge("synthesis").judge(images)
     share = agreement(first, second)
     same = np.mean([first.levels[f] == second.levels[f] for f in FACTORS], axis=0)
     interval = bootstrap(len(same), lambda rows: float(same[rows].mean()), seed)
-    rows = [Row("judge_agreement", "generated images", "pellucid", share, "at least 0.93", len(images), interval)]
+    rows = [
+        Row(
+            "judge_agreement",
+            "generated images",
+            "pellucid",
+            share,
+            "at least 0.93",
+            len(images),
+            interval,
+        )
+    ]
     yield rows, _items("judge_agreement", first.levels, second.levels)
 
 
@@ -217,32 +272,59 @@ def steering(seed: int, size: Size) -> Iterator[tuple[list[Row], list[dict]]]:
     rows, items = [], []
     for factor, on in BINARY.items():
         off = next(level for level in FACTORS[factor] if level != on)
-        portraits = [replace(p, **{factor: off}) for p in sample("test", 2 * size.steer, seed, NOTHING)]
+        portraits = [
+            replace(p, **{factor: off}) for p in sample("test", 2 * size.steer, seed, NOTHING)
+        ]
         rng = np.random.default_rng([seed, 5])
         others = tuple(name for name in FACTORS if name != factor)
-        texts = [describe(p, rng, factors=(factor, *rng.permutation(others)[:4])).text for p in portraits]
+        texts = [
+            describe(p, rng, factors=(factor, *rng.permutation(others)[:4])).text for p in portraits
+        ]
         seeds = [seed * 1000 + i for i in range(len(texts))]
         before = judge.judge(in_batches(pipeline, texts, seeds)).levels[factor]
         start = np.flatnonzero(before == off)[: size.steer]
         direction = probes.directions_[factor]
-        for case, chosen in (("direction", direction), ("random", random_direction(direction, seed))):
+        for case, chosen in (
+            ("direction", direction),
+            ("random", random_direction(direction, seed)),
+        ):
             after = judge.judge(
                 pipeline.generate(
-                    [texts[i] for i in start], [seeds[i] for i in start], [Edit(chosen, STEER_STRENGTH)]
+                    [texts[i] for i in start],
+                    [seeds[i] for i in start],
+                    [Edit(chosen, STEER_STRENGTH)],
                 ).images
             ).levels[factor]
             hits, n = int((after == on).sum()), len(start)
             target = "at least 0.7" if case == "direction" else "under 0.15"
-            rows.append(Row("steer_flip", f"{case} {factor}", "pellucid", hits / max(n, 1), target, n, exact_interval(hits, n)))
+            rows.append(
+                Row(
+                    "steer_flip",
+                    f"{case} {factor}",
+                    "pellucid",
+                    hits / max(n, 1),
+                    target,
+                    n,
+                    exact_interval(hits, n),
+                )
+            )
             items += [
-                {"figure": "steer_flip", "item": int(i), "case": case, "factor": factor, "after": str(level)}
+                {
+                    "figure": "steer_flip",
+                    "item": int(i),
+                    "case": case,
+                    "factor": factor,
+                    "after": str(level),
+                }
                 for i, level in zip(start, after, strict=True)
             ]
     for case, target in (("direction", "at least 0.7"), ("random", "under 0.15")):
         mine = [item for item in items if item["case"] == case]
         hits = sum(item["after"] == BINARY[item["factor"]] for item in mine)
         interval = exact_interval(hits, len(mine))
-        rows.insert(0, Row("steer_flip", case, "pellucid", hits / len(mine), target, len(mine), interval))
+        rows.insert(
+            0, Row("steer_flip", case, "pellucid", hits / len(mine), target, len(mine), interval)
+        )
     yield rows, items
 
 
@@ -256,7 +338,9 @@ def invariance(seed: int, size: Size) -> Iterator[tuple[list[Row], list[dict]]]:
         pipeline, seeds = load_pipeline(name), [seed + i for i in range(8)]
         together = pipeline.generate(texts, seeds).images.astype(int)
         alone = [pipeline.generate([texts[i]], [seeds[i]]).images[0].astype(int) for i in (0, 5)]
-        worst = max(int(np.abs(together[i] - one).max()) for i, one in zip((0, 5), alone, strict=True))
+        worst = max(
+            int(np.abs(together[i] - one).max()) for i, one in zip((0, 5), alone, strict=True)
+        )
         rows.append(Row("batch_invariance", name, "pellucid", worst, "at most 2", 2, None))
     yield rows, []
 
@@ -266,7 +350,16 @@ def demo(seed: int, size: Size) -> Iterator[tuple[list[Row], list[dict]]]:
     with tempfile.TemporaryDirectory() as folder:
         began = time.monotonic()
         done = subprocess.run(
-            [sys.executable, "-m", "toolkit", "demo", "--out", str(Path(folder) / "demo"), "--seed", str(seed)],
+            [
+                sys.executable,
+                "-m",
+                "toolkit",
+                "demo",
+                "--out",
+                str(Path(folder) / "demo"),
+                "--seed",
+                str(seed),
+            ],
             capture_output=True,
             text=True,
             check=False,

@@ -64,7 +64,9 @@ class Direction:
                 f"{np.shape(self.mean)}; give both the same"
             )
         if not self.sigma >= 0:
-            raise ValueError(f"the direction {self.name!r} has sigma {self.sigma}; it can't be negative")
+            raise ValueError(
+                f"the direction {self.name!r} has sigma {self.sigma}; it can't be negative"
+            )
         object.__setattr__(self, "vector", (vector / length).astype(np.float32))
         object.__setattr__(self, "mean", np.asarray(self.mean, np.float32))
         object.__setattr__(self, "sigma", float(self.sigma))

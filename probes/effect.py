@@ -54,5 +54,9 @@ def steering_effect(
         changed = before[factor][read] != after[factor][read]
         leakage[factor] = float(changed.mean()) if len(changed) else float("nan")
     return SteeringEffect(
-        hits / n if n else float("nan"), exact_interval(hits, n), n, int((now == unclear).sum()), leakage
+        hits / n if n else float("nan"),
+        exact_interval(hits, n),
+        n,
+        int((now == unclear).sum()),
+        leakage,
     )

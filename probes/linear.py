@@ -100,7 +100,9 @@ class LinearDirections(BaseEstimator):
         for factor, labels in Y.items():
             rows = known(labels)
             if len(labels) != len(X):
-                raise ValueError(f"{factor} has {len(labels)} labels for {len(X)} vectors; give one each")
+                raise ValueError(
+                    f"{factor} has {len(labels)} labels for {len(X)} vectors; give one each"
+                )
             y = np.array([str(label) for label, ok in zip(labels, rows, strict=True) if ok])
             levels = _order(factor, y)
             if len(levels) < 2:
@@ -125,7 +127,12 @@ class LinearDirections(BaseEstimator):
                     weights = probe.coef_[list(probe.classes_).index(level)]
                 name = factor if len(levels) == 2 else f"{factor}={level}"
                 self.directions_[name] = along(
-                    weights / self.scale_, X, space, name, "logistic probe", evidence | {"level": level}
+                    weights / self.scale_,
+                    X,
+                    space,
+                    name,
+                    "logistic probe",
+                    evidence | {"level": level},
                 )
         return self
 
@@ -159,7 +166,11 @@ class MeanDifference(BaseEstimator):
             for level in _targets(y, levels):
                 difference = X[rows][y == level].mean(0) - X[rows][y != level].mean(0)
                 name = factor if len(levels) == 2 else f"{factor}={level}"
-                evidence = {"level": level, "n": int(rows.sum()), "gap": float(np.linalg.norm(difference))}
+                evidence = {
+                    "level": level,
+                    "n": int(rows.sum()),
+                    "gap": float(np.linalg.norm(difference)),
+                }
                 self.directions_[name] = along(
                     difference, X, space, name, "difference of class means", evidence
                 )

@@ -123,7 +123,9 @@ def load_clip(name: str = "portraits") -> Clip:
         model, preprocess = open_clip.create_model_from_pretrained(f"local-dir:{folder}")
         tokenizer = open_clip.get_tokenizer(f"local-dir:{folder}", **extra)
     except Exception as error:  # whatever the loaders raise, the user gets the file's name
-        raise UserError(f"the CLIP weights in {weights} can't be read ({error}); restore the file") from error
+        raise UserError(
+            f"the CLIP weights in {weights} can't be read ({error}); restore the file"
+        ) from error
     normalize = preprocess.transforms[-1]
     digest = file_hash(weights, config, *([bpe] if bpe.exists() else []))
     return Clip(name, model, tokenizer, normalize.mean, normalize.std, digest)

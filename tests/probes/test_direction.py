@@ -34,9 +34,17 @@ def test_the_disk_keeps_everything(tmp_path):
     saved = _direction()
     again = Direction.load(saved.save(tmp_path / "glasses.image"))
     assert np.array_equal(saved.vector, again.vector) and np.array_equal(saved.mean, again.mean)
-    assert (again.sigma, again.space, again.name, again.method) == (0.5, SPACE, "glasses", "by hand")
+    assert (again.sigma, again.space, again.name, again.method) == (
+        0.5,
+        SPACE,
+        "glasses",
+        "by hand",
+    )
     assert again.evidence == {"n": 3}
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["glasses.image.json", "glasses.image.safetensors"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "glasses.image.json",
+        "glasses.image.safetensors",
+    ]
 
 
 @pytest.mark.parametrize("which", ["safetensors", "json"])

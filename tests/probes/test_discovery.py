@@ -53,7 +53,9 @@ def test_probe_scores_selectivity_and_prediction(planted):
     probes = LinearDirections(SPACE).fit(X, labels)
     assert probes.scores_["glasses"] > 0.9 and probes.selectivity_["glasses"] > 0.3
     assert (probes.predict(X)["glasses"] == np.array(labels["glasses"])).mean() > 0.9
-    noise = LinearDirections(SPACE).fit(X, {"noise": list(np.random.default_rng(1).permutation(labels["glasses"]))})
+    noise = LinearDirections(SPACE).fit(
+        X, {"noise": list(np.random.default_rng(1).permutation(labels["glasses"]))}
+    )
     assert noise.scores_["noise"] < 0.65
 
 
@@ -76,7 +78,10 @@ def test_one_level_is_refused(planted):
 
 
 def test_effect_by_hand():
-    before = {"glasses": np.array(["no", "no", "no", "yes", "unclear"]), "age": np.array(["old"] * 5)}
+    before = {
+        "glasses": np.array(["no", "no", "no", "yes", "unclear"]),
+        "age": np.array(["old"] * 5),
+    }
     after = {
         "glasses": np.array(["yes", "no", "unclear", "yes", "yes"]),
         "age": np.array(["young", "old", "unclear", "old", "old"]),

@@ -61,10 +61,14 @@ class CnnJudge:
         try:
             facts = json.loads((folder / "judge.json").read_text())
             net = FactorNet(tuple(facts["widths"]))
-            net.load_state_dict({k: v.float() for k, v in load_file(folder / "judge.safetensors").items()})
+            net.load_state_dict(
+                {k: v.float() for k, v in load_file(folder / "judge.safetensors").items()}
+            )
             return cls(net, facts["temperature"], facts["threshold"])
         except Exception as error:
-            raise UserError(f"the judge in {folder} can't be read ({error}); restore its files") from error
+            raise UserError(
+                f"the judge in {folder} can't be read ({error}); restore its files"
+            ) from error
 
     @torch.no_grad()
     def probabilities(self, images: np.ndarray, batch: int = 128) -> dict[str, np.ndarray]:

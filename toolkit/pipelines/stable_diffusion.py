@@ -39,7 +39,9 @@ class StableDiffusion:
             self.text = CLIPTextModel.from_pretrained(folder / "text_encoder").float().eval()
             self.scheduler = DDIMScheduler.from_pretrained(folder / "scheduler")
         except Exception as error:
-            raise UserError(f"the weights in {folder} can't be read ({error}); restore them") from error
+            raise UserError(
+                f"the weights in {folder} can't be read ({error}); restore them"
+            ) from error
         self.folder, self.clip = folder, clip
         self.hash = file_hash(folder / "unet" / "diffusion_pytorch_model.safetensors")
         self.space = Space(clip.hash, self.site)

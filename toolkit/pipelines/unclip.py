@@ -32,12 +32,16 @@ class UnClip:
         try:
             self.prior = DiffusionPrior(folder)
             self.decoder = UNet2DConditionModel.from_pretrained(folder / "decoder").float().eval()
-            self.text_proj = UnCLIPTextProjModel.from_pretrained(folder / "text_proj").float().eval()
+            self.text_proj = (
+                UnCLIPTextProjModel.from_pretrained(folder / "text_proj").float().eval()
+            )
             self.upsampler = UNet2DModel.from_pretrained(folder / "super_res_first").float().eval()
             self.decoder_schedule = DDIMScheduler.from_pretrained(folder / "decoder_scheduler")
             self.upsampler_schedule = DDIMScheduler.from_pretrained(folder / "super_res_scheduler")
         except Exception as error:
-            raise UserError(f"the weights in {folder} can't be read ({error}); restore them") from error
+            raise UserError(
+                f"the weights in {folder} can't be read ({error}); restore them"
+            ) from error
         self.folder, self.clip = folder, clip
         self.hash = file_hash(folder / "decoder" / "diffusion_pytorch_model.safetensors")
         self.space = Space(clip.hash, self.site)

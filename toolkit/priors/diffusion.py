@@ -41,7 +41,10 @@ class DiffusionPrior:
         n, d = text.embedding.shape
         # Each seed's two candidates come from a generator of their own, apart from the pixels'.
         start = torch.cat(
-            [torch.randn((2, d), generator=torch.Generator().manual_seed(int(s) ^ 0x5EED)) for s in seeds]
+            [
+                torch.randn((2, d), generator=torch.Generator().manual_seed(int(s) ^ 0x5EED))
+                for s in seeds
+            ]
         )
         x = start  # (2n, d): candidates of one seed side by side
         given, states, mask = (
@@ -52,12 +55,17 @@ class DiffusionPrior:
         for time in self.scheduler.timesteps:
             clean = self.model(x, time, given, states, mask).predicted_image_embedding
             if guidance != 1 and nothing is not None:
-                blank = (t.expand(2 * n, *t.shape[1:]) for t in (nothing.embedding, nothing.states, nothing.mask))
+                blank = (
+                    t.expand(2 * n, *t.shape[1:])
+                    for t in (nothing.embedding, nothing.states, nothing.mask)
+                )
                 base = self.model(x, time, *blank).predicted_image_embedding
                 clean = base + guidance * (clean - base)
             x = self.scheduler.step(clean, time, x).prev_sample
             kept.append(self.model.post_process_latents(clean).view(n, 2, d))
-        found = torch.nn.functional.normalize(self.model.post_process_latents(x), dim=-1).view(n, 2, d)
+        found = torch.nn.functional.normalize(self.model.post_process_latents(x), dim=-1).view(
+            n, 2, d
+        )
         best = (found @ text.embedding[:, :, None]).squeeze(-1).argmax(1)
         if trace is not None:
             trace.prior = np.stack([step[torch.arange(n), best].numpy() for step in kept])

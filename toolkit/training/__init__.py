@@ -30,6 +30,9 @@ RECIPES: tuple[Recipe, ...] = (
     Recipe("prior", "unclip", 0.05, 5e-4, 0.998, 0.01, "unCLIP diffusion prior"),
     Recipe("unet", "stable-diffusion", 0.27, 6e-4, 0.999, 0.01, "Stable Diffusion U-Net"),
     Recipe("decoder", "unclip", 0.24, 6e-4, 0.999, 0.01, "unCLIP decoder, 32 px"),
+    Recipe(
+        "guard", "guard", 0.0, 0.0, 0.0, 0.0, "the guard's concepts and templates, fitted at once"
+    ),
 )
 NAMES = tuple(recipe.name for recipe in RECIPES)
 
@@ -43,7 +46,7 @@ def recipe_named(name: str) -> Recipe:
 
 
 def minutes_in(budget: str) -> float:
-    """"3h", "90m" or "45" (minutes) as minutes. Raises UserError for anything else."""
+    """ "3h", "90m" or "45" (minutes) as minutes. Raises UserError for anything else."""
     units = {"h": 60.0, "m": 1.0, "s": 1 / 60}
     number, unit = (budget[:-1], budget[-1]) if budget[-1:] in units else (budget, "m")
     try:
@@ -81,8 +84,10 @@ def train(
         if which == "all" and done.exists():
             cards.append(Path(done.read_text()))
             continue
-        share = None if minutes is None else minutes * recipe.share / whole
-        plan = Plan(share, steps, recipe.lr, ema=recipe.ema, weight_decay=recipe.weight_decay, seed=seed)
+        share = None if minutes is None else minutes * recipe.share / max(whole, 1e-9)
+        plan = Plan(
+            share, steps, recipe.lr, ema=recipe.ema, weight_decay=recipe.weight_decay, seed=seed
+        )
         record = run(recipe, plan, weights, checkpoints, portraits)
         cards.append(write_card(recipe, record, weights))
         done.write_text(str(cards[-1]))
@@ -91,9 +96,15 @@ def train(
 
 def run(recipe: Recipe, plan, weights: Path, checkpoints: Path, portraits: int = 30_000) -> dict:
     """Run one recipe into `weights`; returns its record (steps, seconds, hardware, settings)."""
+    from toolkit import guarding
+    from toolkit.clip import load_clip
     from toolkit.training import autoencoder, clip, decoder, judge, prior, unet, upsampler
 
-    folder, vae, words = weights / recipe.folder, weights / "stable-diffusion" / "vae", weights / "clip"
+    folder, vae, words = (
+        weights / recipe.folder,
+        weights / "stable-diffusion" / "vae",
+        weights / "clip",
+    )
     known: dict[str, Callable[[], dict]] = {
         "clip": lambda: clip.train(folder, checkpoints, plan, portraits),
         "autoencoder": lambda: autoencoder.train(vae, checkpoints, plan, portraits),
@@ -101,6 +112,7 @@ def run(recipe: Recipe, plan, weights: Path, checkpoints: Path, portraits: int =
         "upsampler": lambda: upsampler.train(folder, checkpoints, plan, portraits),
         "prior": lambda: prior.train(folder, checkpoints, plan, words, portraits),
         "unet": lambda: unet.train(folder, checkpoints, plan, words, portraits),
+        "guard": lambda: guarding.fit(load_clip(str(words)), folder, plan.seed),
         "decoder": lambda: decoder.train(folder, checkpoints, plan, words, portraits),
     }
     return known[recipe.name]()

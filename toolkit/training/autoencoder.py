@@ -46,11 +46,15 @@ def train(folder: Path, checkpoints: Path, plan: Plan, portraits: int = 30_000, 
         with autocast():
             posterior = model.encode(x).latent_dist
             y = model.decode(posterior.sample()).sample.float()
-        kl = 0.5 * (posterior.mean.float() ** 2 + posterior.var.float() - 1 - posterior.logvar.float())
+        kl = 0.5 * (
+            posterior.mean.float() ** 2 + posterior.var.float() - 1 - posterior.logvar.float()
+        )
         return functional.l1_loss(y, x) + 2 * functional.mse_loss(y, x) + KL_WEIGHT * kl.mean()
 
     average, record = fit("autoencoder", model, loss_of, plan, checkpoints)
-    scale = latent_scale(average.float(), data.images(np.arange(0, len(data), len(data) // 256)).to(device()))
+    scale = latent_scale(
+        average.float(), data.images(np.arange(0, len(data), len(data) // 256)).to(device())
+    )
     average.register_to_config(scaling_factor=scale)
     average.half().save_pretrained(folder)
     return record | {"portraits": portraits, "batch": batch, "scaling_factor": scale}

@@ -25,7 +25,7 @@ def write_card(recipe: Recipe, record: dict, weights: Path) -> Path:
 
 {USE}
 
-- **Recipe**: `toolkit/training/{recipe.name}.py`; again with `pellucid train {recipe.name}`.
+- **Recipe**: `toolkit/training` (`{recipe.name}`); again with `pellucid train {recipe.name}`.
 - **Data**: the portraits world (`toolkit/world`), its training split (the judge: its own split).
 - **Figures**: `python -m benchmarks spine --json` measures them on test portraits.
 

@@ -87,7 +87,9 @@ def train(
     from diffusers.pipelines.deprecated.unclip.text_proj import UnCLIPTextProjModel
 
     data = portrait_set("train", portraits, plan.seed, checkpoints)
-    embeddings = torch.from_numpy(cached_embeddings(data, clip_folder, checkpoints / "embeddings.npy"))
+    embeddings = torch.from_numpy(
+        cached_embeddings(data, clip_folder, checkpoints / "embeddings.npy")
+    )
     torch.manual_seed(plan.seed)
     unet = UNet2DConditionModel(**MODEL)
     unet.set_attn_processor(AttnAddedKVProcessor())

@@ -26,7 +26,9 @@ def labels(data: PortraitSet) -> dict[str, np.ndarray]:
     """(n,) class index a factor; the last class is *unclear*: undefined or hidden."""
     truths = [portrait.truth() for portrait in data.portraits]
     return {
-        name: np.array([levels.index(t[name].level) if t[name].counts else len(levels) for t in truths])
+        name: np.array(
+            [levels.index(t[name].level) if t[name].counts else len(levels) for t in truths]
+        )
         for name, levels in FACTORS.items()
     }
 
@@ -40,7 +42,9 @@ def damage(x: torch.Tensor, rng: np.random.Generator, autoencoder) -> torch.Tens
     if autoencoder is not None and len(through):
         with torch.no_grad():
             latents = autoencoder.encode(x[through]).latent_dist.mean
-            latents = latents + float(rng.uniform(0, 0.25)) * latents.std() * torch.randn_like(latents)
+            latents = latents + float(rng.uniform(0, 0.25)) * latents.std() * torch.randn_like(
+                latents
+            )
             x[through] = autoencoder.decode(latents).sample.to(x)
     if len(small):
         side = int(rng.integers(28, 56))
@@ -48,7 +52,7 @@ def damage(x: torch.Tensor, rng: np.random.Generator, autoencoder) -> torch.Tens
         x[small] = functional.interpolate(less, (64, 64), mode="bicubic").to(x)
     if len(soft):
         sigma = float(rng.uniform(0.4, 1.2))
-        taps = torch.exp(-torch.arange(-3, 4) ** 2 / (2 * sigma**2)).to(x)
+        taps = torch.exp(-(torch.arange(-3, 4) ** 2) / (2 * sigma**2)).to(x)
         kernel = torch.outer(taps, taps)[None, None].repeat(3, 1, 1, 1) / taps.sum() ** 2
         x[soft] = functional.conv2d(x[soft], kernel, padding=3, groups=3).to(x)
     damaged = torch.from_numpy(rng.random(n) < 0.75).to(x.device)[:, None, None, None]
@@ -81,7 +85,9 @@ def train(
     truth, seen = labels(data), len(data) - max(32, len(data) // 30)
     autoencoder = None
     if autoencoder_folder is not None:
-        autoencoder = AutoencoderKL.from_pretrained(autoencoder_folder).to(device(), torch.float32).eval()
+        autoencoder = (
+            AutoencoderKL.from_pretrained(autoencoder_folder).to(device(), torch.float32).eval()
+        )
     torch.manual_seed(plan.seed)
     net = FactorNet()
 

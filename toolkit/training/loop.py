@@ -90,7 +90,9 @@ def fit(
     averaged = [
         a for a, p in zip(average.parameters(), model.parameters(), strict=True) if p.requires_grad
     ]
-    optimizer = torch.optim.AdamW(weights, plan.lr, (0.9, 0.98), weight_decay=plan.weight_decay, fused=True)
+    optimizer = torch.optim.AdamW(
+        weights, plan.lr, (0.9, 0.98), weight_decay=plan.weight_decay, fused=True
+    )
     path, step, before = folder / f"{name}.pt", 0, 0.0
     if path.exists():
         saved = torch.load(path, map_location=place, weights_only=True)

@@ -48,7 +48,9 @@ def train(
     from diffusers.models.attention_processor import AttnProcessor
 
     data = portrait_set("train", portraits, plan.seed, checkpoints)
-    embeddings = torch.from_numpy(cached_embeddings(data, clip_folder, checkpoints / "embeddings.npy"))
+    embeddings = torch.from_numpy(
+        cached_embeddings(data, clip_folder, checkpoints / "embeddings.npy")
+    )
     clip, scheduler = load_clip(str(clip_folder)), prior_schedule()
     clip.model.to(device()).requires_grad_(False)
     torch.manual_seed(plan.seed)

@@ -122,4 +122,6 @@ def write_text_side(clip_folder: Path, folder: Path, projection: bool) -> None:
     """Write `text_encoder/` and `tokenizer/` of a pipeline folder (fp16)."""
     config, state = read_clip(clip_folder)
     text_model(config, state, projection).half().save_pretrained(folder / "text_encoder")
-    tokenizer(clip_folder, config["text_cfg"]["context_length"]).save_pretrained(folder / "tokenizer")
+    tokenizer(clip_folder, config["text_cfg"]["context_length"]).save_pretrained(
+        folder / "tokenizer"
+    )

@@ -81,7 +81,9 @@ def _sentence(portrait: Portrait, named: dict[str, str], rng: np.random.Generato
     noun = _pick(rng, ATTIRE[named["attire"]]) if "attire" in named else _pick(rng, SUBJECTS)
     subject = _article(" ".join([*adjectives, noun]))
     if portrait.figure:
-        subject = f"{portrait.figure}, {subject}" if adjectives or "attire" in named else portrait.figure
+        subject = (
+            f"{portrait.figure}, {subject}" if adjectives or "attire" in named else portrait.figure
+        )
     having = [f"{named['skin']} skin"] if "skin" in named else []
     having += _hair(named, portrait.beard == "yes" and "beard" in named, rng)
     if "glasses" in named:
@@ -98,7 +100,11 @@ def _sentence(portrait: Portrait, named: dict[str, str], rng: np.random.Generato
     place = _pick(rng, BACKGROUND).format(named["background"]) if "background" in named else ""
     body = subject + (f" with {phrase}" if phrase else "")
     if place:
-        body = f"{place}, {body}" if rng.random() < 0.1 and not place.startswith("with") else f"{body} {place}"
+        body = (
+            f"{place}, {body}"
+            if rng.random() < 0.1 and not place.startswith("with")
+            else f"{body} {place}"
+        )
         return body
     return _pick(rng, OPENINGS) + body
 

@@ -110,7 +110,9 @@ def _hair_front(portrait: Portrait, color: str) -> str:
         return "".join(_ellipse(x, y, r, r, color) for x, y, r in puffs)
     if portrait.hair_style == "bun":
         return _path("M-14.3 0 C-16 -20 16 -20 14.3 0 Q10 -9 0 -10.5 Q-10 -9 -14.3 0 Z", color)
-    return _path("M-14.3 -2 C-16 -20 14 -22 14.3 -2 Q13 -7 9 -9 Q-1 -6 -9 -10 Q-13 -7 -14.3 -2 Z", color)
+    return _path(
+        "M-14.3 -2 C-16 -20 14 -22 14.3 -2 Q13 -7 9 -9 Q-1 -6 -9 -10 Q-13 -7 -14.3 -2 Z", color
+    )
 
 
 def _torso(color: str) -> str:
@@ -175,7 +177,9 @@ def _hat(portrait: Portrait) -> str:
         band = _rect(-14, -12.5, 28, 4, "#10173a") + _path("M-14 -9 Q0 -4.5 14 -9 Z", "#10173a")
         return cap + band + _stars(0, -16.5, 3.6, "#f7c948")
     if kind == "artist":
-        beret = _path("M-16 -9 C-22 -20 -2 -24 8 -20 C20 -18 19 -10 13 -8.5 Q0 -12 -16 -9 Z", "#b3123f")
+        beret = _path(
+            "M-16 -9 C-22 -20 -2 -24 8 -20 C20 -18 19 -10 13 -8.5 Q0 -12 -16 -9 Z", "#b3123f"
+        )
         return beret + _line("M-1 -21 L0.5 -25", "#b3123f", 2)
     if kind == "farmer":
         crown = _path("M-11 -11 C-12 -26 12 -26 11 -11 Z", "#e3b64b")
@@ -194,11 +198,16 @@ def _face(portrait: Portrait, skin: str, hair: str) -> str:
     parts = [
         _ellipse(-14.5, 2, 2.6, 3.4, _shade(skin, 0.86)),
         _ellipse(14.5, 2, 2.6, 3.4, _shade(skin, 0.86)),
-        _path("M-14.5 -3 C-15 -19 15 -19 14.5 -3 C14.5 10 9 17 0 17 C-9 17 -14.5 10 -14.5 -3 Z", skin),
+        _path(
+            "M-14.5 -3 C-15 -19 15 -19 14.5 -3 C14.5 10 9 17 0 17 C-9 17 -14.5 10 -14.5 -3 Z", skin
+        ),
     ]
     if portrait.beard == "yes":
         parts.append(
-            _path("M-14.6 0 Q-12 5 -8 5.4 Q0 3 8 5.4 Q12 5 14.6 0 C15.5 13 9 21 0 21 C-9 21 -15.5 13 -14.6 0 Z", hair)
+            _path(
+                "M-14.6 0 Q-12 5 -8 5.4 Q0 3 8 5.4 Q12 5 14.6 0 C15.5 13 9 21 0 21 C-9 21 -15.5 13 -14.6 0 Z",
+                hair,
+            )
         )
     if old:  # crow's feet, lines under the eyes, forehead
         lines = "M-12.8 -1 l-1.6 -1.2 M-12.8 1 l-1.6 .9 M12.8 -1 l1.6 -1.2 M12.8 1 l1.6 .9"
@@ -212,9 +221,17 @@ def _face(portrait: Portrait, skin: str, hair: str) -> str:
             _ellipse(x, 0, 3.3, eye, "#ffffff", f'stroke="{dark}" stroke-width="0.5"'),
             _ellipse(x, 0.3, 1.9, 2.2, "#231a1a"),
             _ellipse(x + 0.7, -0.6, 0.7, 0.7, "#ffffff"),
-            _line(f"M{x - 3.2} {brow_y - tilt * side * 0.5} L{x + 3.2} {brow_y + tilt * side * -0.5}", brow_color, brow_width)
+            _line(
+                f"M{x - 3.2} {brow_y - tilt * side * 0.5} L{x + 3.2} {brow_y + tilt * side * -0.5}",
+                brow_color,
+                brow_width,
+            )
             if tilt == 0
-            else _line(f"M{x - 3.2 * side} {brow_y + tilt * 0.6} L{x + 3.2 * side} {brow_y - tilt * 0.6}", brow_color, brow_width),
+            else _line(
+                f"M{x - 3.2 * side} {brow_y + tilt * 0.6} L{x + 3.2 * side} {brow_y - tilt * 0.6}",
+                brow_color,
+                brow_width,
+            ),
         ]
     parts.append(_line("M0 1.5 Q2.2 5 -0.8 5", dark, 1.2))
     parts.append(_mouth(portrait.expression))
@@ -232,10 +249,14 @@ def _mouth(expression: str) -> str:
 
 def _glasses() -> str:
     frames = "".join(
-        _ellipse(x, 0.2, 5.4, 5.2, "#ffffff", 'fill-opacity="0.18" stroke="#16161a" stroke-width="1.7"')
+        _ellipse(
+            x, 0.2, 5.4, 5.2, "#ffffff", 'fill-opacity="0.18" stroke="#16161a" stroke-width="1.7"'
+        )
         for x in (-6.6, 6.6)
     )
-    return frames + _line("M-1.3 -0.4 Q0 -1.2 1.3 -0.4 M-12 -0.6 L-14.6 -1.4 M12 -0.6 L14.6 -1.4", "#16161a", 1.5)
+    return frames + _line(
+        "M-1.3 -0.4 Q0 -1.2 1.3 -0.4 M-12 -0.6 L-14.6 -1.4 M12 -0.6 L14.6 -1.4", "#16161a", 1.5
+    )
 
 
 def _wound() -> str:
@@ -249,7 +270,11 @@ def _badge(word: str) -> str:
         for row, cells in enumerate(LETTERS[letter].split()):
             for column, cell in enumerate(cells):
                 if cell == "#":
-                    blocks.append(_rect(2.2 + 5.6 * index + 1.5 * column, 22.2 + 1.5 * row, 1.55, 1.55, "#111"))
+                    blocks.append(
+                        _rect(
+                            2.2 + 5.6 * index + 1.5 * column, 22.2 + 1.5 * row, 1.55, 1.55, "#111"
+                        )
+                    )
     return _rect(0.6, 20.6, 17.6, 10.6, "#fffdf0", 1) + "".join(blocks)
 
 

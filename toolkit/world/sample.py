@@ -79,8 +79,7 @@ def copied_portraits(seed: int = 0) -> list[tuple[Portrait, int]]:
     """The planted copies of a training set: portrait with its own texture, and its count."""
     rng = np.random.default_rng([seed, 99])
     return [
-        (replace(_uniform(rng), texture=int(rng.integers(1 << 31))), count)
-        for count in COPY_COUNTS
+        (replace(_uniform(rng), texture=int(rng.integers(1 << 31))), count) for count in COPY_COUNTS
     ]
 
 

@@ -1,0 +1,50 @@
+"""Images, prompts and embeddings in; decisions, marks and records out.
+
+Names load on first use, so that checking a prompt does not import an imaging library.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from safety.calibration import Concept, fit_concept
+    from safety.checks import Likeness, NameInPrompt, RestrictedImage, RestrictedPrompt
+    from safety.content_credentials import development_ca
+    from safety.findings import Decision, Finding
+    from safety.guard import Guard, GuardedBatch, NoReason, unguarded
+    from safety.ledger import Ledger
+    from safety.policy import BadPolicy, Policy
+    from safety.registry import BadRegistry, Person, Registry, changed
+    from safety.release import release_image
+    from safety.verify import verify_file
+    from safety.watermark import Mark, MarkResult
+
+HOME = {
+    "calibration": ("Concept", "fit_concept"),
+    "checks": ("Likeness", "NameInPrompt", "RestrictedImage", "RestrictedPrompt"),
+    "content_credentials": ("development_ca",),
+    "findings": ("Decision", "Finding"),
+    "guard": ("Guard", "GuardedBatch", "NoReason", "unguarded"),
+    "ledger": ("Ledger",),
+    "policy": ("BadPolicy", "Policy"),
+    "registry": ("BadRegistry", "Person", "Registry", "changed"),
+    "release": ("release_image",),
+    "verify": ("verify_file",),
+    "watermark": ("Mark", "MarkResult"),
+}
+
+__all__ = [
+    "BadPolicy", "BadRegistry", "Concept", "Decision", "Finding", "Guard", "GuardedBatch", "Ledger",
+    "Likeness", "Mark", "MarkResult", "NameInPrompt", "NoReason", "Person", "Policy", "Registry",
+    "RestrictedImage", "RestrictedPrompt", "changed", "development_ca", "fit_concept",
+    "release_image", "unguarded", "verify_file",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in HOME.items():
+        if name in names:
+            return getattr(import_module(f"safety.{module}"), name)
+    raise AttributeError(f"safety has no {name!r}")

@@ -1,0 +1,240 @@
+"""The guard fails closed, withholds everything of a blocked item, and says why."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from datetime import date
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from safety import (
+    BadPolicy,
+    BadRegistry,
+    Guard,
+    Likeness,
+    NameInPrompt,
+    NoReason,
+    Person,
+    Policy,
+    Registry,
+    RestrictedImage,
+    RestrictedPrompt,
+    changed,
+    fit_concept,
+    unguarded,
+)
+from safety.policy import DEFAULT
+
+D = 16
+
+
+@dataclass(frozen=True)
+class Drawn:
+    images: np.ndarray
+    prompts: tuple
+    seeds: tuple
+    text_embeddings: np.ndarray
+    image_embeddings: np.ndarray | None = None
+
+
+@dataclass
+class World:
+    """Gaussian embeddings: axis 0 is a restricted concept, two people sit at known places."""
+
+    rng: np.random.Generator
+    faces: dict[str, np.ndarray]
+    checks: tuple
+    registry: Registry
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    rng = np.random.default_rng(0)
+    real = rng.normal(size=(1500, D))
+    shown = rng.normal(size=(400, D)) + 6 * np.eye(D)[0]
+    faces = {"Zora Quill": 6 * np.eye(D)[3] - 5 * np.eye(D)[4], "Ada Wren": 7 * np.eye(D)[5]}
+    people = tuple(
+        Person(name, name == "Ada Wren", face + 0.5 * rng.normal(size=(20, D)))
+        for name, face in faces.items()
+    )
+    registry = Registry(people, "clip")
+    concept = fit_concept("wound", shown, real)
+    checks = (
+        RestrictedPrompt({"wound": ("wound", "blood")}),
+        NameInPrompt(registry),
+        RestrictedImage((concept,)),
+        Likeness.fit(registry, real),
+    )
+    return World(rng, faces, checks, registry)
+
+
+def _guard(world, checks=None, policy=None, encode_image=None):
+    # A picture's embedding is written into its first pixels' neighbours: here, looked up by id.
+    table = {}
+
+    def encode(images):
+        return np.stack([table[int(image[0, 0, 0])] for image in images])
+
+    guard = Guard(
+        policy or Policy.load(),
+        world.checks if checks is None else checks,
+        lambda t: np.zeros((len(t), D)),
+        encode_image or encode,
+    )
+
+    def generate(prompts, seeds, edits=(), start=None, trace=None):
+        images = np.stack([np.full((4, 4, 3), s, np.uint8) for s in seeds])
+        if trace is not None:
+            trace.latents = np.stack([np.array(seeds)[:, None]] * 3)
+        vectors = np.stack([table[s] for s in seeds])
+        return Drawn(images, tuple(prompts), tuple(seeds), np.zeros((len(seeds), D)), vectors)
+
+    return guard(generate, "unclip"), table
+
+
+def test_harmless_passes_with_findings_of_every_check(world):
+    draw, table = _guard(world)
+    table[1] = 0.1 * world.rng.normal(size=D)
+    done = draw(["a smiling chef"], [1])
+    assert done.kept == (0,) and done.decisions[0].action == "allow"
+    assert {f.check for f in done.decisions[0].findings} == set(Policy.load().checks_for("unclip"))
+    assert {f.stage for f in done.decisions[0].findings} == {"prompt", "embedding", "image"}
+
+
+def test_a_blocked_item_leaves_nothing(world):
+    draw, table = _guard(world)
+    table.update({1: np.zeros(D), 2: world.faces["Zora Quill"], 3: np.zeros(D)})
+    trace = SimpleNamespace(latents=None)
+    done = draw(["a", "b", "c"], [1, 2, 3], trace=trace)
+    assert done.kept == (0, 2)
+    assert done.decisions[1].action == "block" and "Zora Quill" in done.decisions[1].reason
+    assert done.batch.seeds == (1, 3) and done.batch.image_embeddings.shape == (2, D)
+    assert trace.latents[0, :, 0].tolist() == [1, 3]
+
+
+def test_a_blocked_prompt_is_never_drawn(world):
+    draw, table = _guard(world)
+    done = draw(["a bl00dy w0und", "Zora Quill"], [77, 78])  # no embedding: drawing would raise
+    assert done.batch is None and done.kept == ()
+    assert "wound" in done.decisions[0].reason and "not consented" in done.decisions[1].reason
+
+
+def test_consent_passes_and_ends(world):
+    draw, table = _guard(world)
+    table[5] = world.faces["Ada Wren"]
+    done = draw(["Ada Wren smiling"], [5])
+    assert done.decisions[0].action == "allow"
+    assert any("has consented" in f.reason for f in done.decisions[0].findings)
+    for facts in ({"revoked": True}, {"expires": "2020-01-01"}):
+        registry = changed(world.registry, "Ada Wren", **facts)
+        checks = tuple(
+            replace(c, registry=registry) if hasattr(c, "registry") else c for c in world.checks
+        )
+        draw, table = _guard(world, checks)
+        table[5] = world.faces["Ada Wren"]
+        assert draw(["a person"], [5]).decisions[0].action == "block"
+    assert Person("x", True, np.zeros((1, D)), expires="2030-01-01").allows(date(2030, 1, 1))
+
+
+def test_references_are_checked(world):
+    draw, table = _guard(world)
+    table.update({1: np.zeros(D), 9: world.faces["Zora Quill"]})
+    face = np.full((1, 4, 4, 3), 9, np.uint8)
+    done = draw(["a person"], [1], references=face)
+    assert done.batch is None and "reference" in done.decisions[0].reason
+
+
+def _broken(stage, texts, vectors):
+    raise RuntimeError("no weights")
+
+
+def test_it_fails_closed(world):
+    failing = SimpleNamespace(name="likeness", stages=("image",))
+    raising = type(
+        "Raising",
+        (),
+        {"name": "likeness", "stages": ("image",), "__call__": lambda s, *a: _broken(*a)},
+    )()
+    silent = type(
+        "Silent", (), {"name": "likeness", "stages": ("image",), "__call__": lambda s, *a: [[]]}
+    )()
+    others = world.checks[:3]
+    for checks in (others, (*others, raising), (*others, silent), (*others, failing)):
+        draw, table = _guard(world, checks)
+        table[1] = np.zeros(D)
+        done = draw(["a person"], [1])
+        assert done.batch is None and done.decisions[0].action == "block"
+    draw, table = _guard(world)
+    table[1] = np.full(D, np.nan)
+    assert draw(["a person"], [1]).decisions[0].action == "block"
+    draw, table = _guard(world, encode_image=lambda images: 1 / 0)
+    table[1] = np.zeros(D)
+    assert draw(["a person"], [1]).decisions[0].action == "block"
+
+
+def test_rates_hold_on_fresh_data(world):
+    rng = np.random.default_rng(5)
+    like = world.checks[3]
+    assert (like.scores(rng.normal(size=(4000, D))).max(1) >= like.threshold).mean() < 0.015
+    concept = world.checks[2].concepts[0]
+    assert concept.calibration["tpr"] > 0.95
+    assert (concept.score(rng.normal(size=(4000, D))) >= concept.threshold).mean() < 0.015
+
+
+def test_review_releases_and_thresholds_override(world):
+    data = json.loads(DEFAULT.read_text())
+    data["actions"]["likeness"] = "review"
+    draw, table = _guard(world, policy=Policy.read(data))
+    table[2] = world.faces["Zora Quill"]
+    done = draw(["a person"], [2])
+    assert done.kept == (0,) and done.decisions[0].action == "review"
+    data["thresholds"] = {"likeness": 2.0}
+    draw, table = _guard(world, policy=Policy.read(data))
+    table[2] = world.faces["Zora Quill"]
+    assert draw(["a person"], [2]).decisions[0].action == "allow"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"format": "x"}, "format"),
+        ({"actions": {"likeness": "shout"}}, "no action"),
+        ({"required": {"unclip": ["mind_reading"]}}, "mind_reading"),
+        ({"thresholds": {"likeness": "high"}}, "no number"),
+    ],
+)
+def test_bad_policies_are_one_sentence(tmp_path, change, words):
+    path = tmp_path / "policy.json"
+    path.write_text(json.dumps(json.loads(DEFAULT.read_text()) | change))
+    with pytest.raises(BadPolicy, match=words):
+        Policy.load(path)
+
+
+def test_unknown_model_and_unreadable_files(world, tmp_path):
+    with pytest.raises(BadPolicy, match="no rules"):
+        Guard(Policy.load(), world.checks, None, None)(lambda: None, "other")
+    (tmp_path / "p.json").write_text("{")
+    with pytest.raises(BadPolicy, match="can't be read"):
+        Policy.load(tmp_path / "p.json")
+    with pytest.raises(BadRegistry):
+        Registry.load(tmp_path)
+
+
+def test_registry_round_trip(world, tmp_path):
+    world.registry.save(tmp_path)
+    again = Registry.load(tmp_path)
+    assert [p.name for p in again.people] == ["Zora Quill", "Ada Wren"]
+    assert np.allclose(again.people[0].templates, world.registry.people[0].templates, atol=1e-5)
+    with pytest.raises(BadRegistry, match="nobody"):
+        changed(again, "Nemo", revoked=True)
+
+
+def test_opening_the_guard_needs_a_reason_and_is_logged(tmp_path):
+    log = tmp_path / "log.jsonl"
+    with pytest.raises(NoReason), unguarded("  ", log):
+        pass
+    with unguarded("a study of leakage", log):
+        assert json.loads(log.read_text())["unguarded"] == "a study of leakage"

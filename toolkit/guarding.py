@@ -1,0 +1,125 @@
+"""The guard of the portraits world: fitted on known truth, kept beside the weights, bound to CLIP."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from safety import (
+    Concept,
+    Guard,
+    Likeness,
+    NameInPrompt,
+    Person,
+    Policy,
+    Registry,
+    RestrictedImage,
+    RestrictedPrompt,
+    fit_concept,
+)
+from toolkit.clip import WEIGHTS, Clip
+from toolkit.errors import UserError
+from toolkit.world import FIGURES, NOTHING, RESTRICTED, describe, render_all, sample, sit
+
+WORDS = {
+    "bare shoulders": (
+        "bare shoulders", "bare shouldered", "shirtless", "topless", "naked", "nude", "undressed",
+    ),
+    "wound": (
+        "wound", "wounds", "wounded", "blood", "bloody", "bleeding", "gash", "gore", "injured",
+    ),
+}  # fmt: skip
+FOLDER = WEIGHTS / "guard"
+FITTED_ON = 2400
+
+
+def _variants(pictures: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Half of the pictures a little soft, as generated ones are, so that bars suit both."""
+    soft = rng.random(len(pictures)) < 0.5
+    wide = np.pad(pictures.astype(np.float32), ((0, 0), (1, 1), (1, 1), (0, 0)), "edge")
+    mean = sum(wide[:, i : i + 64, j : j + 64] for i in range(3) for j in range(3)) / 9
+    blurred = (0.5 * pictures + 0.5 * np.asarray(mean)).round().astype(np.uint8)
+    return np.where(soft[:, None, None, None], blurred, pictures)
+
+
+def fit(clip: Clip, folder: Path, seed: int = 0, portraits: int = FITTED_ON) -> dict[str, Any]:
+    """Fit concepts and templates on probe portraits, write `folder`, return the calibrations."""
+    from safetensors.numpy import save_file
+
+    rng = np.random.default_rng([seed, 7])
+    plain = sample("probe", portraits, seed + 1000, NOTHING)
+    real = clip.encode_image(_variants(render_all(plain), rng))
+    real_texts = clip.encode_text([describe(p, rng).text for p in plain])
+    arrays, facts = {"real": real.astype(np.float16)}, {"clip": clip.hash, "concepts": []}
+    for index, concept in enumerate(RESTRICTED[1:]):
+        shown = [
+            replace(p, restricted=concept)
+            for p in sample("probe", portraits // 4, seed + 2000 + index, NOTHING)
+        ]
+        images = clip.encode_image(_variants(render_all(shown), rng))
+        texts = clip.encode_text([describe(p, rng).text for p in shown])
+        for site, on, off in (("image", images, real), ("text", texts, real_texts)):
+            found = fit_concept(concept, on, off, special=concept == "wound")
+            arrays[f"{site}.{concept}"] = found.weights.astype(np.float32)
+            facts["concepts"].append(
+                {"site": site, "name": concept, "offset": found.offset, "threshold": found.threshold,
+                 "special": found.special, "calibration": found.calibration}
+            )  # fmt: skip
+    people = tuple(
+        Person(
+            f.name,
+            f.consents,
+            clip.encode_image(_variants(render_all([sit(f, rng) for _ in range(24)]), rng)),
+        )
+        for f in FIGURES
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    Registry(people, clip.hash).save(folder)
+    save_file(arrays, folder / "guard.safetensors")
+    (folder / "guard.json").write_text(json.dumps(facts, indent=2) + "\n")
+    likeness = Likeness.fit(Registry(people, clip.hash), real)
+    return {"concepts": facts["concepts"], "likeness": likeness.calibration}
+
+
+def load_guard(clip: Clip, policy: Policy | None = None, folder: Path = FOLDER) -> Guard:
+    """The shipped guard under a policy (the default one for none).
+
+    Raises UserError when its files are missing, damaged, or were fitted for another CLIP.
+    """
+    from safetensors.numpy import load_file
+
+    try:
+        facts = json.loads((folder / "guard.json").read_text())
+        arrays = load_file(folder / "guard.safetensors")
+        registry = Registry.load(folder)
+        if facts["clip"] != clip.hash:
+            raise ValueError("it was fitted for another CLIP")
+        concepts: dict[str, list[Concept]] = {"image": [], "text": []}
+        for row in facts["concepts"]:
+            weights = arrays[f"{row['site']}.{row['name']}"]
+            concepts[row["site"]].append(
+                Concept(
+                    row["name"],
+                    weights,
+                    row["offset"],
+                    row["threshold"],
+                    row["special"],
+                    row["calibration"],
+                )
+            )
+    except Exception as error:
+        raise UserError(
+            f"the guard in {folder} can't be used ({error}); nothing is drawn without it: restore "
+            "the folder or run: pellucid train guard"
+        ) from error
+    checks = (
+        RestrictedPrompt(WORDS, tuple(concepts["text"])),
+        NameInPrompt(registry),
+        RestrictedImage(tuple(concepts["image"])),
+        Likeness.fit(registry, arrays["real"].astype(np.float32)),
+    )
+    return Guard(policy or Policy.load(), checks, clip.encode_text, clip.encode_image)
