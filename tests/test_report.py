@@ -15,7 +15,7 @@ from PIL import Image
 from toolkit.report import report_html, scatter
 from toolkit.runs import write_bytes, write_json
 from toolkit.studies.audit import Answers, bias_table, summary, write_table
-from toolkit.studies.generate import Sample, samples_table
+from toolkit.studies.samples import Sample, samples_table
 from toolkit.world import FACTORS
 
 VOID = {"meta", "img", "br", "line", "rect", "circle"}
@@ -60,7 +60,7 @@ def folder(tmp_path: Path) -> Path:
     common = {"findings": [], "prompt": nasty, "seed": 3, "edit": None}
     shown = Sample(
         "un-0001", "unclip", "prompts", decision="allow", reason="nothing found", image=picture,
-        png=png("red"), payload=1, entry=1, judged=judged(age="old", attire="doctor"), **common,
+        sha256="0" * 64, payload=1, entry=1, judged=judged(age="old", attire="doctor"), **common,
     )  # fmt: skip
     withheld = Sample(
         "sd-0001", "stable-diffusion", "prompts", decision="block", reason="a likeness of X & Y",

@@ -12,6 +12,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from toolkit.runs import RunWriter, write_bytes
 from toolkit.world.factors import FACTORS
 
 NAMES = {"stable-diffusion": ("Stable Diffusion", "sd"), "unclip": ("unCLIP", "un")}
@@ -325,3 +326,8 @@ def report_html(folder: Path, manifest: dict[str, Any]) -> str:
         f'<p class="quiet">{escape(manifest["created"])}. Every person here is drawn and '
         f"fictional.</p>{''.join(sections)}</main></body></html>\n"
     )
+
+
+def write_report(run: RunWriter) -> None:
+    """report.html of what a run that is being written holds so far."""
+    write_bytes(run.file("report.html"), report_html(run.folder, run.manifest).encode())

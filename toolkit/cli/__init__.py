@@ -43,12 +43,16 @@ def _stop(signum, frame) -> None:
 
 
 def _of_the_user(error: ValueError) -> bool:
-    """Whether this is a sentence for the user: ours, or an error class of the two leaves.
+    """Whether this is a sentence for the user: ours, or one that a leaf raised itself.
 
-    `probes` and `safety` do not know our UserError; any other ValueError is a bug and shows.
+    `probes` and `safety` do not know our UserError, and say what is wrong in a ValueError. One
+    that comes from anywhere else is a bug, and shows its traceback.
     """
-    room = type(error).__module__.partition(".")[0]
-    return isinstance(error, UserError) or room in ("probes", "safety")
+    trace = error.__traceback__
+    while trace and trace.tb_next:
+        trace = trace.tb_next
+    raised_in = str(trace.tb_frame.f_globals.get("__name__", "")) if trace else ""
+    return isinstance(error, UserError) or raised_in.partition(".")[0] in ("probes", "safety")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

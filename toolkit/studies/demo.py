@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from toolkit.runs import RunWriter, write_bytes
+from toolkit.runs import RunWriter
 from toolkit.world import FIGURES, Figure, render_all, sit
 
 if TYPE_CHECKING:
     from probes import Direction
     from toolkit.studies.discover import Discovered
-    from toolkit.studies.generate import Door, Sample
+    from toolkit.studies.generate import Door
+    from toolkit.studies.samples import Sample
     from toolkit.studies.steer import Film
 
 # Written by hand; each names at least four factors, between them all factors and most levels.
@@ -165,6 +166,7 @@ def spoken(summary: dict[str, Any]) -> list[str]:
 
 def demo(out: str, *, seed: int, picture: str | None, say: Callable[[str], None]) -> dict[str, Any]:
     """Run it all into `out`. Returns the summary, with `lines` for people."""
+    from toolkit.report import write_report
     from toolkit.studies.audit import write_audit
     from toolkit.studies.discover import discover, write_directions
     from toolkit.studies.generate import open_door, write_samples
@@ -207,10 +209,3 @@ def demo(out: str, *, seed: int, picture: str | None, say: Callable[[str], None]
 
         save(poster(drawn, strips), picture)
     return summary | {"lines": spoken(summary)}
-
-
-def write_report(run: RunWriter) -> None:
-    """report.html of what the run holds so far."""
-    from toolkit.report import report_html
-
-    write_bytes(run.file("report.html"), report_html(run.folder, run.manifest).encode())

@@ -1,52 +1,192 @@
 """The one door: prompts in, guarded, marked, signed and logged pictures out.
 
-CLI, demo, dashboard and the documented library call all draw here. A blocked sample keeps its
-row with the reason and nothing else: no pixels, no trace, no embedding.
+CLI, demo, dashboard and the documented library call all draw here.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from toolkit.errors import UserError
-from toolkit.studies.asked import asked_levels
+from toolkit.runs import RunWriter
+from toolkit.studies.checkup import home
+from toolkit.studies.samples import Sample, row_of, write_samples
 from toolkit.world.factors import FACTORS
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from probes import Direction
+    from safety import Guard, Ledger
+    from safety.keys import Keys
+    from toolkit.clip import Clip
+    from toolkit.judges import Judgement
+    from toolkit.pipelines import Trace
+
+__all__ = ["Door", "Sample", "chosen_pipelines", "generate_run", "open_door", "write_samples"]
 
 SHORT = {"stable-diffusion": "sd", "unclip": "un"}
+SITES = {"stable-diffusion": "text_states", "unclip": "image_embedding"}
+BATCH, MOST = 24, 1000
 
 
-@dataclass(frozen=True)
-class Sample:
-    """One picture that was asked for, and what became of it.
+class Door:
+    """Models, guard, keys and ledger, loaded once; `draw` is the only way out for a picture."""
 
-    `image` (64, 64, 3) uint8 are the released pixels, mark included; it, `png`, `payload`,
-    `entry` (the ledger's index), `trace` and the judged levels are empty when it was withheld.
+    def __init__(self, run: RunWriter, clip: Clip, judge: Any, guard: Guard, keys: Keys):
+        from safety import Ledger as Log
+
+        self.run, self.clip, self.judge, self.guard, self.keys = run, clip, judge, guard, keys
+        self.ledger: Ledger = Log(run.file("ledger"), keys.ledger)
+        self.names = tuple(SHORT)
+        self._drawn = 0
+
+    def pipeline(self, name: str) -> Any:
+        """A pipeline by name; its hash goes into the run's manifest."""
+        from toolkit.pipelines import load_pipeline
+
+        found = load_pipeline(name)
+        self.run.manifest["models"] |= {"clip": self.clip.hash, name: found.hash}
+        return found
+
+    def draw(
+        self,
+        pipeline: str,
+        prompts: Sequence[str],
+        seeds: Sequence[int],
+        edits: Sequence[tuple[Direction, float]] = (),
+        *,
+        group: str = "prompts",
+        traced: bool = False,
+        references: np.ndarray | None = None,
+    ) -> list[Sample]:
+        """Draw one picture a prompt and release those that the guard lets pass.
+
+        `edits` are (direction, strength in sigmas) and hold for all of them; `traced` keeps every
+        step. `references` (m, h, w, 3) uint8 are pictures that the request starts from. Raises
+        UserError for a bad request.
+        """
+        from toolkit.pipelines import Edit, Trace
+
+        model, trace = self.pipeline(pipeline), Trace() if traced else None
+        guarded = self.guard(model.generate, pipeline)
+        changes = [Edit(direction, strength) for direction, strength in edits]
+        result = guarded(prompts, seeds, changes, trace=trace, references=references)
+        edit = _edit_facts(edits)
+        samples = []
+        for index, (prompt, seed) in enumerate(zip(prompts, seeds, strict=True)):
+            decision = result.decisions[index]
+            asked = Sample(
+                self._next_id(pipeline), pipeline, group, prompt, int(seed), edit,
+                decision.action, decision.reason, [one.to_json() for one in decision.findings],
+            )  # fmt: skip
+            if index in result.kept:
+                row = result.kept.index(index)
+                steps = _steps(trace, row) if trace is not None else None
+                asked = self._release(asked, result.batch.images[row], model, edits, steps)
+            samples.append(asked)
+        return self._judged(samples)
+
+    def _next_id(self, pipeline: str) -> str:
+        self._drawn += 1
+        return f"{SHORT[pipeline]}-{self._drawn:04d}"
+
+    def _release(
+        self,
+        sample: Sample,
+        image: np.ndarray,
+        model: Any,
+        edits,
+        trace: dict[str, np.ndarray] | None,
+    ) -> Sample:
+        """Mark, describe, sign and log a picture; withhold one that can't carry all of it."""
+        from PIL import Image
+
+        from safety import release_image
+        from safety.metadata import Facts
+
+        facts = Facts(
+            sample.prompt, sample.seed, sample.pipeline, "portraits", model.hash,
+            metadata.version("pellucid"), edits=tuple((d.name, float(s)) for d, s in edits),
+        )  # fmt: skip
+        path = self.run.file(f"images/{sample.id}.png")
+        try:
+            out = release_image(image, facts, path, keys=self.keys, ledger=self.ledger)
+        except ValueError as error:
+            reason = f"it could not be marked and signed, so it is withheld ({error})"
+            return replace(sample, decision="block", reason=reason)
+        with Image.open(path) as opened:
+            pixels = np.asarray(opened.convert("RGB"))
+        return replace(
+            sample, image=pixels, sha256=out.sha256, payload=out.watermark_payload,
+            entry=out.ledger_index, trace=trace,
+        )  # fmt: skip
+
+    def _judged(self, samples: list[Sample]) -> list[Sample]:
+        """The samples with the judge's readings of their released pixels."""
+        shown = [sample for sample in samples if sample.image is not None]
+        if not shown:
+            return samples
+        read = self.judge.judge(
+            np.stack([sample.image for sample in shown if sample.image is not None])
+        )
+        levels = {sample.id: _reading(read, row) for row, sample in enumerate(shown)}
+        return [
+            replace(s, judged=levels[s.id][0], confidence=levels[s.id][1]) if s.id in levels else s
+            for s in samples
+        ]
+
+
+def _reading(read: Judgement, row: int) -> tuple[dict[str, str], dict[str, float]]:
+    return (
+        {factor: str(read.levels[factor][row]) for factor in FACTORS},
+        {factor: round(float(read.confidence[factor][row]), 4) for factor in FACTORS},
+    )
+
+
+def _edit_facts(edits: Sequence[tuple[Direction, float]]) -> dict[str, Any] | None:
+    """The edit as a row has it; several are named together."""
+    if not edits:
+        return None
+    return {
+        "direction": " and ".join(direction.name for direction, _ in edits),
+        "strength": float(edits[0][1]),
+        "site": edits[0][0].space.site,
+        "all": [[direction.name, float(strength)] for direction, strength in edits],
+    }
+
+
+def _steps(trace: Trace, row: int) -> dict[str, np.ndarray]:
+    """One picture's part of a trace, latents and prior in half precision."""
+    assert trace.latents is not None and trace.predicted is not None
+    steps = {
+        "timesteps": np.asarray(trace.timesteps, np.int64),
+        "latents": trace.latents[:, row].astype(np.float16),
+        "predicted": np.ascontiguousarray(trace.predicted[:, row]),
+    }
+    if trace.prior is not None:
+        steps["prior"] = trace.prior[:, row].astype(np.float16)
+    return steps
+
+
+def open_door(run: RunWriter, say: Callable[[str], None] = lambda text: None) -> Door:
+    """Load what drawing into a run needs; keys and certificate are made on first use.
+
+    Raises UserError for weights or keys that are missing or damaged.
     """
+    from safety.keys import keys
+    from toolkit.clip import load_clip
+    from toolkit.judges import load_judge
+    from toolkit.studies.protection import build_guard
 
-    id: str
-    pipeline: str
-    group: str
-    prompt: str
-    seed: int
-    edit: dict[str, Any] | None
-    decision: str
-    reason: str
-    findings: list[dict[str, Any]]
-    image: np.ndarray | None = None
-    png: bytes | None = None
-    payload: int | None = None
-    entry: int | None = None
-    judged: dict[str, str] = field(default_factory=dict)
-    confidence: dict[str, float] = field(default_factory=dict)
-    trace: dict[str, np.ndarray] | None = None
+    folder = home() / "keys"
+    if not folder.exists():
+        say(f"making a watermark key and a development certificate in {folder}")
+    clip = load_clip()
+    return Door(run, clip, load_judge("cnn"), build_guard(clip), keys(folder))
 
 
 def chosen_pipelines(name: str) -> tuple[str, ...]:
@@ -58,40 +198,50 @@ def chosen_pipelines(name: str) -> tuple[str, ...]:
     return (name,)
 
 
-def row_of(sample: Sample) -> dict[str, Any]:
-    """A sample as samples.parquet has it."""
-    import hashlib
+def generate_run(
+    out: str,
+    *,
+    prompts: Sequence[str],
+    pipeline: str,
+    seed: int,
+    count: int,
+    edits: Sequence[tuple[str, float]],
+    directions: str,
+    replace: bool,
+    say: Callable[[str], None],
+) -> list[dict[str, Any]]:
+    """`pellucid generate`: a run of the prompts, `count` seeds each. Returns one row a picture."""
+    from toolkit.pipelines.batch import check_request
+    from toolkit.report import write_report
+    from toolkit.studies.steer import find_direction
 
-    asked = asked_levels(sample.prompt)
-    row: dict[str, Any] = {
-        "id": sample.id,
-        "pipeline": sample.pipeline,
-        "group": sample.group,
-        "prompt": sample.prompt,
-        "seed": sample.seed,
-        "decision": sample.decision,
-        "reason": sample.reason,
-        "findings": json.dumps(sample.findings),
-        "image": f"images/{sample.id}.png" if sample.png else None,
-        "edit": json.dumps(sample.edit) if sample.edit else None,
-        "watermark_payload": sample.payload,
-        "ledger_index": sample.entry,
-        "sha256": hashlib.sha256(sample.png).hexdigest() if sample.png else None,
+    names = chosen_pipelines(pipeline)
+    if not 1 <= count <= MOST:
+        raise UserError(
+            f"{count} pictures a prompt were asked for; --count is at least 1, at most {MOST}"
+        )
+    texts = [prompt for prompt in prompts for _ in range(count)]
+    seeds = [seed + index for _ in prompts for index in range(count)]
+    check_request(texts, seeds)
+    found = {
+        name: [(find_direction(directions, factor, SITES[name]), at) for factor, at in edits]
+        for name in names
     }
-    for factor in FACTORS:
-        row[f"judge_{factor}"] = sample.judged.get(factor)
-        row[f"judge_{factor}_confidence"] = sample.confidence.get(factor)
-        row[f"asked_{factor}"] = asked.get(factor)
-    return row
-
-
-def samples_table(samples: Sequence[Sample]) -> pd.DataFrame:
-    """samples.parquet: one row a sample, with the same column types however few rows there are."""
-    import pandas as pd
-
-    table = pd.DataFrame([row_of(sample) for sample in samples])
-    whole = dict.fromkeys(("watermark_payload", "ledger_index"), "Int64")
-    shares = {f"judge_{factor}_confidence": "float64" for factor in FACTORS}
-    texts = [f"{kind}_{factor}" for kind in ("judge", "asked") for factor in FACTORS]
-    texts += ["image", "edit", "sha256"]
-    return table.astype(whole | shares | dict.fromkeys(texts, "str"))
+    config = {"prompts": list(prompts), "pipelines": list(names), "seed": seed, "count": count}
+    config["edits"] = [list(edit) for edit in edits]
+    with RunWriter(out, "pellucid generate", config, replace) as run:
+        door = open_door(run, say)
+        samples = []
+        for name in names:
+            say(f"{name}: {len(texts)} pictures")
+            with run.timed(f"draw {name}"):
+                for start in range(0, len(texts), BATCH):
+                    part = slice(start, start + BATCH)
+                    samples += door.draw(name, texts[part], seeds[part], found[name], traced=True)
+        write_samples(run, door, samples, seed=seed)
+        write_report(run)
+    return [
+        {name: row[name] for name in ("id", "pipeline", "prompt", "seed", "decision", "reason")}
+        | {"image": f"{out}/{row['image']}" if row["image"] else None, "edit": row["edit"]}
+        for row in map(row_of, samples)
+    ]

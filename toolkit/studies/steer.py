@@ -14,9 +14,10 @@ from toolkit.studies.pictures import Frame, Strip, save, sheet
 
 if TYPE_CHECKING:
     from PIL import Image
-    from probes import Direction
 
-    from toolkit.studies.generate import Door, Sample
+    from probes import Direction
+    from toolkit.studies.generate import Door
+    from toolkit.studies.samples import Sample
 
 STRENGTHS = (-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0)
 TITLES = {"stable-diffusion": "Stable Diffusion", "unclip": "unCLIP"}
