@@ -1,1 +1,1 @@
-"""Streamlit pages and lessons: they read runs and call the toolkit."""
+"""Streamlit pages and lessons: they read runs and compute nothing that a command can't."""
