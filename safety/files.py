@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator
@@ -58,3 +59,22 @@ def _try_lock(handle: int) -> bool:
     except OSError:
         return False
     return True
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """A new folder to fill, renamed to `path` at the end; if another made `path` first, that stays.
+
+    Only its owner may enter it. What stands at `path` before must be empty.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
+    try:
+        yield new
+        try:
+            os.rename(new, path)
+        except OSError:
+            if not path.is_dir():
+                raise
+    finally:
+        shutil.rmtree(new, ignore_errors=True)

@@ -116,8 +116,11 @@ class Slot:
     def commit(self, entry: dict[str, object]) -> None:
         if self.written:
             raise RuntimeError("a slot takes one entry")
-        self._ledger._write(entry, self.index)
-        self.written = True
+        try:
+            self._ledger._write(entry, self.index)
+        finally:
+            # The entry counts once its line is on disk, even if signing it was interrupted.
+            self.written = self._ledger.size > self.index
 
 
 class Ledger:
@@ -192,9 +195,14 @@ class Ledger:
         stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         line = canonical({"index": index, "time": stamp} | entry)
         with open(self._entries, "ab") as file:
-            file.write(line + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
+            begin = file.tell()
+            try:
+                file.write(line + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
+            except BaseException:
+                os.ftruncate(file.fileno(), begin)
+                raise
         self._take(line)
         if self._signer is not None:
             self._sign()
