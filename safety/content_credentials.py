@@ -234,6 +234,8 @@ def read_credentials(
         text = str(error)
         if "ManifestNotFound" in text or "no JUMBF" in text:
             return CredentialsFound("none")
+        if text.startswith("Remote"):
+            return CredentialsFound("none", ("it names a manifest elsewhere, not fetched",))
         if "UnsupportedType" in text or "NotSupported" in text:
             return CredentialsFound("none", (f"c2pa does not read {mime}",))
         return CredentialsFound("invalid", (text,))

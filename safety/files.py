@@ -13,6 +13,10 @@ from pathlib import Path
 WAIT = 60.0  # seconds for a lock
 
 
+class Busy(ValueError):
+    """Another process holds what is needed."""
+
+
 def write_whole(path: Path, data: bytes, mode: int = 0o644) -> None:
     """Write under a temporary name, flush to disk, then rename: whole or not there."""
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
@@ -32,14 +36,14 @@ def write_whole(path: Path, data: bytes, mode: int = 0o644) -> None:
 def locked(path: Path, wait: float = WAIT) -> Iterator[None]:
     """Hold an exclusive lock on a file, against threads and processes; gone with its holder.
 
-    Raises TimeoutError when another keeps it for `wait` seconds.
+    Raises Busy when another keeps it for `wait` seconds.
     """
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         until = time.monotonic() + wait
         while not _try_lock(handle):
             if time.monotonic() > until:
-                raise TimeoutError(f"another process holds {path}; wait for it, then try again")
+                raise Busy(f"another process holds {path}; wait for it, then try again")
             time.sleep(0.005)
         yield
     finally:

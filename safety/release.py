@@ -21,7 +21,7 @@ from PIL import Image
 
 from safety import luma
 from safety.content_credentials import read_credentials, sign_png
-from safety.keyring import Keys
+from safety.keys import Keys
 from safety.ledger import Ledger, canonical, commit, new_salt
 from safety.metadata import Facts, write_png
 from safety.watermark import Mark, check_pixels

@@ -125,7 +125,9 @@ class Mark:
 
     def __post_init__(self) -> None:
         if not isinstance(self.key, bytes) or len(self.key) < 16:
-            raise ValueError("a watermark key has at least 16 bytes; make one with safety.keys")
+            raise ValueError(
+                "a watermark key has at least 16 bytes; make one with safety.keys.keys"
+            )
 
     def embed(self, image: np.ndarray, payload: int) -> np.ndarray:
         """A marked copy of (h, w, 3) uint8 pixels; same shape, the input is left alone.

@@ -14,6 +14,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from safety import merkle
+from safety.files import Busy, locked
 from safety.ledger import Checkpoint, Ledger, LedgerError, commit
 
 ROOT = Path(__file__).parents[2]
@@ -236,6 +237,13 @@ def test_a_kill_loses_nothing_acknowledged(tmp_path: Path) -> None:
     assert ledger.verify().ok and ledger.size >= len(told)
     assert ledger.append({"kind": "after"}) >= len(told)
     assert ledger.verify().ok
+
+
+def test_a_lock_held_by_another_is_one_sentence(tmp_path: Path) -> None:
+    with locked(tmp_path / "lock"), pytest.raises(Busy, match="holds"):
+        locked(tmp_path / "lock", wait=0.02).__enter__()
+    with locked(tmp_path / "lock", wait=0.02):
+        pass  # given back
 
 
 def test_commitments_bind_and_hide() -> None:

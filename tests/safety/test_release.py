@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from safety import release
-from safety.keyring import Keys, keys
+from safety.keys import Keys, keys
 from safety.ledger import Ledger
 from safety.metadata import Facts
 from safety.release import finish_releases, release_image
@@ -115,7 +115,7 @@ def test_interrupted_between_entry_and_rename(
 VICTIM = """
 import sys
 from pathlib import Path
-from safety.keyring import keys
+from safety.keys import keys
 from safety.ledger import Ledger
 from safety.metadata import Facts
 from safety.release import finish_releases, release_image

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from safety.keyring import Keys, keys
+from safety.keys import Keys, keys
 from safety.ledger import Ledger
 from safety.metadata import Facts, read_metadata
 from safety.release import release_image, seal
