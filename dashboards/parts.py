@@ -7,10 +7,8 @@ from collections.abc import Sequence
 import streamlit as st
 
 from dashboards.frames import enlarge
-from dashboards.source import Picture, Source, fingerprint, read
+from dashboards.source import Finding, Picture, Source, fingerprint, read
 from dashboards.words import plain, title_of
-
-CONFIG = {"displaylogo": False, "modeBarButtonsToRemove": ["autoScale2d", "toImage"]}
 
 
 @st.cache_resource(max_entries=2, show_spinner="Checking every file of the run")
@@ -64,16 +62,14 @@ def withheld(picture: Picture) -> None:
     with st.container(border=True, key=f"withheld-{picture.id}"):
         st.markdown(":red[:material/block:] :red[**Withheld**]")
         st.markdown(plain(picture.reason))
-        for finding in picture.findings:
-            if finding.verdict != "pass":
-                st.caption(finding_line(finding))
 
 
-def finding_line(finding) -> str:
+def finding_line(finding: Finding) -> str:
     """One check in one line of Markdown."""
     icon = {"pass": ":green[:material/check:]", "flag": ":red[:material/flag:]"}
     sign = icon.get(finding.verdict, ":red[:material/error:]")
     numbers = ""
     if finding.score is not None and finding.threshold is not None:
         numbers = f" (score {finding.score:.2f}, line at {finding.threshold:.2f})"
-    return f"{sign} **{plain(finding.check)}**{numbers}: {plain(finding.reason)}"
+    where = f", {plain(finding.stage)}" if finding.stage else ""
+    return f"{sign} **{plain(finding.check)}**{where}{numbers}: {plain(finding.reason)}"

@@ -18,9 +18,10 @@ MARKS = ("watermark", "metadata", "c2pa", "ledger")
 
 @dataclass(frozen=True)
 class Finding:
-    """One check of the guard: what it scored, where its line is, what it said."""
+    """One check of the guard: where it looked, what it scored, its line, what it said."""
 
     check: str
+    stage: str
     verdict: str
     score: float | None
     threshold: float | None
@@ -236,7 +237,14 @@ def _number(value: Any) -> float | None:
 
 def _finding(row: dict[str, Any]) -> Finding:
     score, threshold = _number(row.get("score")), _number(row.get("threshold"))
-    return Finding(row["check"], row["verdict"], score, threshold, row.get("reason") or "")
+    return Finding(
+        row["check"],
+        row.get("stage") or "",
+        row["verdict"],
+        score,
+        threshold,
+        row.get("reason") or "",
+    )
 
 
 def _edit(text: str | None) -> str | None:

@@ -18,8 +18,8 @@ MARK_NAMES = {
     "c2pa": "signed",
     "ledger": "in ledger",
 }
-# Words of `verify` for a mark that is there and right.
-GOOD = {"present", "ok", "valid", "verified", "found", "included", "proved", "in the ledger"}
+# What `verify` says of a mark that is there and right, before any detail.
+GOOD = {"watermark": "present", "metadata": "ours", "c2pa": "trusted", "ledger": "sealed"}
 
 
 def pipeline_name(pipeline: str) -> str:
@@ -55,9 +55,9 @@ def plain(text: str) -> str:
     return " ".join(text.split())
 
 
-def mark_is_good(word: str) -> bool:
-    """Whether verify's word for a mark says that it is there and right."""
-    return word.lower() in GOOD
+def mark_is_good(mark: str, words: str) -> bool:
+    """Whether verify's words for a mark ("present, 17") say that it is there and right."""
+    return words.partition(",")[0] == GOOD[mark]
 
 
 def provenance_badges(provenance: Provenance | None) -> str:
@@ -66,7 +66,7 @@ def provenance_badges(provenance: Provenance | None) -> str:
         return ":gray-badge[not verified]"
     badges = []
     for mark in MARKS:
-        good = mark_is_good(provenance.marks[mark])
+        good = mark_is_good(mark, provenance.marks[mark])
         name = MARK_NAMES[mark]
         badges.append(f":green-badge[{name}]" if good else f":gray-badge[~~{name}~~]")
     return " ".join(badges)

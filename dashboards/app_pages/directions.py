@@ -17,13 +17,15 @@ NAMES = {
     "control_accuracy": "accuracy, shuffled labels",
     "selectivity": "selectivity: their difference",
     "n": "examples used",
+    "pairs": "pairs of captions",
+    "explained_variance_ratio": "share of variance",
     "gap": "length of the difference",
     "level": "points to",
     "flip": "pictures that flip",
     "unclear": "unclear afterwards",
     "random_flip": "pictures that flip, random",
 }
-SHARES = ("accuracy", "selectivity", "flip", "leakage")
+SHARES = ("accuracy", "selectivity", "flip", "leakage", "ratio")
 LEFT_OUT = ("interval", "levels")  # shown with what they belong to, or by the filmstrip
 
 
@@ -55,12 +57,10 @@ def evidence_rows(evidence: dict[str, Any], within: str = "") -> list[tuple[str,
     return rows
 
 
-def direction_of(source: Source, factor: str, site: str) -> Found | None:
-    """The direction of a factor at a site; one of a level ("skin=pale") counts for its factor."""
-    for found in source.directions:
-        if found.site == site and found.name.partition("=")[0] == factor:
-            return found
-    return None
+def directions_of(source: Source, factor: str, site: str) -> list[Found]:
+    """The directions of a factor at a site: one, or one a level ("skin=pale")."""
+    here = [found for found in source.directions if found.site == site]
+    return [found for found in here if found.name.partition("=")[0] == factor]
 
 
 def page(source: Source) -> None:
@@ -83,7 +83,7 @@ def page(source: Source) -> None:
         required=True, bind="query-params",
     ) or "unclip"  # fmt: skip
     films = [f for f in source.films if f.factor == factor and f.pipeline == pipeline]
-    found = direction_of(source, factor, SITES[pipeline])
+    found = directions_of(source, factor, SITES[pipeline])
     if not films:
         empty(
             f"This run did not steer {pipeline_name(pipeline)} along {factor_name(factor)}.",
@@ -152,11 +152,16 @@ def _row(source: Source, film: Film, ids, read, at: int, start: int | None) -> N
             st.caption(f"{mark} {text}")
 
 
-def _evidence(found: Found | None, pipeline: str) -> None:
+def _evidence(every: list[Found], pipeline: str) -> None:
     st.subheader("Evidence", anchor=False)
-    if found is None:
+    if not every:
         st.caption(f"This run holds no direction file for {pipeline_name(pipeline)}.")
         return
+    found = every[0]
+    if len(every) > 1:
+        names = [one.name for one in every]
+        name = st.selectbox("Direction", names, key=f"level-{found.site}-{names[0]}")
+        found = every[names.index(name)]
     where = SITE_NAMES.get(found.site, found.site)
     st.markdown(
         f"Found as the **{plain(found.method)}**, applied to the **{where}**. One standard "

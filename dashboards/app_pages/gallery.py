@@ -58,6 +58,8 @@ def page(source: Source) -> None:
     st.caption(f"{line} {len(members) - blocked} released, {blocked} withheld.")
     if group in ("steer", "audit"):
         _wall(source, members)
+    elif group == "guard":
+        _decisions(source, members)
     else:
         _cards(source, members)
 
@@ -74,13 +76,35 @@ def _cards(source: Source, pictures: Sequence[Picture]) -> None:
                     _figure(source, picture)
 
 
+def _decisions(source: Source, pictures: Sequence[Picture]) -> None:
+    """A card a sample: what was released or why it was not, and every check beside it."""
+    grid = st.grid(2, min_column_width=480)
+    for picture in pictures:
+        with grid.cell(), st.container(border=True):
+            edit = f", steered {picture.edit}" if picture.edit else ""
+            st.markdown(f"**{plain(picture.prompt)}** :small[:gray[seed {picture.seed}{edit}]]")
+            left, right = st.columns(2)
+            with left:
+                st.markdown(pipeline_badge(picture.pipeline))
+                if picture.file is None:
+                    withheld(picture)
+                else:
+                    show(source, picture)
+                    st.markdown(f":small[{provenance_badges(picture.provenance)}]")
+            with right:
+                st.markdown(f"**What the guard found**: {plain(picture.decision)}")
+                for finding in picture.findings:
+                    st.caption(finding_line(finding))
+
+
 def _figure(source: Source, picture: Picture) -> None:
     st.markdown(pipeline_badge(picture.pipeline))
     if picture.file is None:
         withheld(picture)
         return
     show(source, picture)
-    st.markdown(f":small[{provenance_badges(picture.provenance)}]")
+    review = ":orange-badge[for review] " if picture.decision == "review" else ""
+    st.markdown(f":small[{review}{provenance_badges(picture.provenance)}]")
     st.caption(seen_sentence(picture))
     with st.container(horizontal=True, gap="small", vertical_alignment="center"):
         _details(source, picture)

@@ -52,28 +52,32 @@ def page(source: Source) -> None:
         )
         return
     at = st.session_state.setdefault("lesson-at", 0)
-    solved = st.session_state.setdefault("lesson-solved", {})
+    st.session_state.setdefault("lesson-solved", {})
     with st.container(horizontal=True, vertical_alignment="bottom"):
         picture = choose_picture(
             "Picture for the class", source, usable, "lesson", width=520, on_change=_restart
         )
         with st.popover("For teachers", icon=":material/co_present:"):
             st.markdown(TEACHER)
-    right = sum(solved.get(one, False) for one in EXERCISES)
-    st.progress(
-        (at + 1) / len(STEPS),
-        f"Step {at + 1} of {len(STEPS)}. Exercises solved: {right} of {len(EXERCISES)}.",
-    )
+    above = st.container()  # filled last: an exercise may be solved on the way
     title, draw = STEPS[at]
     with st.container(border=True, key="lesson-card"):
         st.subheader(f"{at + 1}. {title}", anchor=False)
         draw(Class(source, picture, source.trace(picture.id)))
+    above.progress(
+        (at + 1) / len(STEPS),
+        f"Step {at + 1} of {len(STEPS)}. Exercises solved: {_solved()} of {len(EXERCISES)}.",
+    )
     with st.container(horizontal=True):
         st.button("Back", disabled=at == 0, on_click=_go, args=(-1,), icon=":material/arrow_back:")
         st.button(
             "Next", disabled=at == len(STEPS) - 1, on_click=_go, args=(1,), type="primary",
             icon=":material/arrow_forward:", icon_position="right",
         )  # fmt: skip
+
+
+def _solved() -> int:
+    return sum(st.session_state["lesson-solved"].get(one, False) for one in EXERCISES)
 
 
 def _go(by: int) -> None:
@@ -258,7 +262,7 @@ def _compare(picture: Picture, ticked: set[str]) -> None:
 
 
 def remember(lesson: Class) -> None:
-    solved = sum(st.session_state["lesson-solved"].get(one, False) for one in EXERCISES)
+    solved = _solved()
     left, right = st.columns([3, 2], gap="large")
     with left:
         st.markdown(

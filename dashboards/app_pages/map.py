@@ -8,11 +8,16 @@ from typing import Any
 import streamlit as st
 
 from dashboards.charts import Dot, map_chart
-from dashboards.parts import CONFIG, empty, heading, show
+from dashboards.parts import empty, heading, show
 from dashboards.source import Point, Source
 from dashboards.words import factor_name, pipeline_badge, plain, title_of
 from toolkit.world.factors import FACTORS
 
+CONFIG = {
+    "displayModeBar": True,
+    "displaylogo": False,
+    "modeBarButtonsToRemove": ["autoScale2d", "toImage", "zoomIn2d", "zoomOut2d", "zoom2d"],
+}
 LINES = {
     "PCA": "The two straight axes along which real portraits differ most.",
     "UMAP": "Neighbours stay neighbours; distances between groups mean little.",
@@ -38,8 +43,8 @@ def dots(points: Sequence[Point], name: str) -> list[Dot]:
 def page(source: Source) -> None:
     heading(
         "Map",
-        "Every dot is one picture, placed by its CLIP image embedding. Draw a lasso around dots, "
-        "or click one, to see what lies there.",
+        "Every dot is one picture, placed by its CLIP image embedding. Click a dot, or take the "
+        "lasso or the box above a map and draw around many, to see what lies there.",
     )
     if not source.points:
         empty("This run has no map of embeddings.", "`pellucid demo` makes a run that has one.")

@@ -60,10 +60,10 @@ def _scrubber(picture: Picture, last: int) -> int:
     key = f"step-{picture.id}"
     st.session_state.setdefault(key, max(1, last // 3))
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        st.button("", icon=":material/chevron_left:", key="back", help="one step back",
+        st.button("Back", icon=":material/chevron_left:", key="back", help="one step back",
                   on_click=_turn, args=(key, -1, last), shortcut="Left")  # fmt: skip
         at = st.slider(f"Step, of {last}", 1, last, key=key)
-        st.button("", icon=":material/chevron_right:", key="on", help="one step on",
+        st.button("On", icon=":material/chevron_right:", key="on", help="one step on",
                   on_click=_turn, args=(key, 1, last), shortcut="Right")  # fmt: skip
     return at - 1
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -18,12 +19,12 @@ PIPELINES = ("stable-diffusion", "unclip")
 STRENGTHS = [-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0]
 STEPS = 12
 FLAG = {
-    "check": "likeness", "verdict": "flag", "score": 0.91, "threshold": 0.8,
+    "check": "likeness", "stage": "prompt", "verdict": "flag", "score": 0.91, "threshold": 0.8,
     "reason": "The prompt names Mira Solane, who has not consented.", "calibration": {},
 }  # fmt: skip
 PASS = {
-    "check": "restricted concepts", "verdict": "pass", "score": 0.08, "threshold": 0.5,
-    "reason": "Nothing restricted was found.", "calibration": {},
+    "check": "restricted concepts", "stage": "image", "verdict": "pass", "score": 0.08,
+    "threshold": 0.5, "reason": "Nothing restricted was found.", "calibration": {},
 }  # fmt: skip
 
 
@@ -197,8 +198,8 @@ def _map(draft: Draft):
 def _verified(draft: Draft) -> list[dict]:
     return [
         {
-            "file": f"images/{one['id']}.png", "verdict": "verified", "watermark": "present",
-            "metadata": "present", "c2pa": "valid", "ledger": "included", "notes": [],
+            "file": f"images/{one['id']}.png", "verdict": "verified", "watermark": "present, 1",
+            "metadata": "ours", "c2pa": "trusted", "ledger": "sealed, entry 1", "notes": [],
         }
         for one in draft.rows
         if one["image"]
@@ -245,6 +246,6 @@ def bare_run(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def own_run(tmp_path: Path) -> Callable[[], Path]:
+def own_run(demo_run: Path, tmp_path: Path) -> Callable[[], Path]:
     """A fresh copy of a full run, to damage."""
-    return lambda: write_run(tmp_path / "own")
+    return lambda: Path(shutil.copytree(demo_run, tmp_path / "own"))

@@ -137,10 +137,9 @@ def test_a_picture_leads_to_its_trace_and_the_address_keeps_it(page, demo_run: P
     ready(page)
     assert page.get_by_text("What the prior imagines").count() == 1
     level = page.get_by_text("What it foresees at noise level").inner_text()
+    page.get_by_role("heading", name="Trace", level=1).click()  # the keys go to the page
     page.keyboard.press("ArrowRight")
-    page.wait_for_function(
-        "before => !document.body.innerText.includes(before)", arg=level, timeout=5000
-    )
+    page.wait_for_function("before => !document.body.innerText.includes(before)", arg=level)
     ready(page)
     shoot(page, "trace-unclip")
 
@@ -152,7 +151,7 @@ def test_a_click_on_a_point_shows_its_picture(page, demo_run: Path) -> None:
     # The last trace lies on top. Plotly's own layer catches the mouse, so click the place.
     box = page.query_selector_all(".scatterlayer .trace:last-child path.point")[0].bounding_box()
     page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-    page.get_by_text("drawn pictures").wait_for(timeout=5000)
+    page.get_by_text("drawn pictures").wait_for()
     ready(page)
     assert len(page.query_selector_all("[data-testid=stImage]")) == before + 1
     shoot(page, "map-selected")
@@ -172,6 +171,6 @@ def test_the_lesson_can_be_solved_by_hand(page, demo_run: Path) -> None:
         page.get_by_role("combobox", name=f"Guess {letter} is number").click()
         page.get_by_role("option", name=str(place), exact=True).click()
     page.get_by_role("button", name="Check").click()
-    page.get_by_text("Early guesses are blurred").wait_for(timeout=5000)
+    page.get_by_text("Early guesses are blurred").wait_for()
     ready(page)
     shoot(page, "lesson-3-solved")
