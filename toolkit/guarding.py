@@ -23,6 +23,7 @@ from safety import (
 )
 from toolkit.clip import WEIGHTS, Clip
 from toolkit.errors import UserError
+from toolkit.harmless import harmless_prompts
 from toolkit.world import FIGURES, NOTHING, RESTRICTED, describe, render_all, sample, sit
 
 WORDS = {
@@ -34,7 +35,7 @@ WORDS = {
     ),
 }  # fmt: skip
 FOLDER = WEIGHTS / "guard"
-FITTED_ON = 2400
+FITTED_ON, FACES = 2400, 24
 
 
 def _variants(pictures: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -53,7 +54,12 @@ def fit(clip: Clip, folder: Path, seed: int = 0, portraits: int = FITTED_ON) -> 
     rng = np.random.default_rng([seed, 7])
     plain = sample("probe", portraits, seed + 1000, NOTHING)
     real = clip.encode_image(_variants(render_all(plain), rng))
-    real_texts = clip.encode_text([describe(p, rng).text for p in plain])
+    faces = [sit(figure, rng) for figure in FIGURES for _ in range(FACES)]
+    others = clip.encode_image(_variants(render_all(faces), rng))
+    # Figures and prompts from elsewhere are innocent too; shuffled, for a part sets thresholds.
+    innocent = rng.permutation(np.concatenate([real, others]))
+    said = [describe(p, rng).text for p in [*plain, *faces]] + harmless_prompts()
+    real_texts = rng.permutation(clip.encode_text(said))
     arrays, facts = {"real": real.astype(np.float16)}, {"clip": clip.hash, "concepts": []}
     for index, concept in enumerate(RESTRICTED[1:]):
         shown = [
@@ -62,7 +68,7 @@ def fit(clip: Clip, folder: Path, seed: int = 0, portraits: int = FITTED_ON) -> 
         ]
         images = clip.encode_image(_variants(render_all(shown), rng))
         texts = clip.encode_text([describe(p, rng).text for p in shown])
-        for site, on, off in (("image", images, real), ("text", texts, real_texts)):
+        for site, on, off in (("image", images, innocent), ("text", texts, real_texts)):
             found = fit_concept(concept, on, off, special=concept == "wound")
             arrays[f"{site}.{concept}"] = found.weights.astype(np.float32)
             facts["concepts"].append(

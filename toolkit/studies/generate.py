@@ -179,14 +179,14 @@ def open_door(run: RunWriter, say: Callable[[str], None] = lambda text: None) ->
     """
     from safety.keys import keys
     from toolkit.clip import load_clip
+    from toolkit.guarding import load_guard
     from toolkit.judges import load_judge
-    from toolkit.studies.protection import build_guard
 
     folder = home() / "keys"
     if not folder.exists():
         say(f"making a watermark key and a development certificate in {folder}")
     clip = load_clip()
-    return Door(run, clip, load_judge("cnn"), build_guard(clip), keys(folder))
+    return Door(run, clip, load_judge("cnn"), load_guard(clip), keys(folder))
 
 
 def chosen_pipelines(name: str) -> tuple[str, ...]:
