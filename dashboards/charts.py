@@ -97,7 +97,7 @@ def map_chart(dots: Sequence[Dot], pictures: dict[str, Picture], factor: str | N
     quiet = {"showgrid": False, "zeroline": False, "showticklabels": False, "title": None}
     bar = {"bgcolor": "rgba(0,0,0,0)", "color": UNKNOWN, "activecolor": INK}
     # Streamlit takes clicks only while no lasso is in hand, so the map starts with none.
-    return _layout(figure, 430, xaxis=quiet, yaxis=quiet, dragmode="pan", modebar=bar)
+    return _layout(figure, 350, xaxis=quiet, yaxis=quiet, dragmode="pan", modebar=bar)
 
 
 def _group(dot: Dot, pictures: dict[str, Picture], factor: str | None) -> str:

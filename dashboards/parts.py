@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from dashboards.frames import enlarge
-from dashboards.source import Finding, Picture, Source, fingerprint, read
+from dashboards.source import Finding, Picture, Source, Steps, fingerprint, read
 from dashboards.words import plain, title_of
 
 
@@ -19,6 +19,16 @@ def _read(path: str, fingerprint: str) -> Source:
 def opened(path: str) -> Source:
     """The run at `path`, checked once for each state of its manifest."""
     return _read(path, fingerprint(path))
+
+
+@st.cache_resource(max_entries=128, show_spinner=False)
+def _steps(digest: str, name: str, _source: Source) -> Steps:
+    return _source.trace(name)
+
+
+def steps_of(source: Source, name: str) -> Steps:
+    """The trace of a sample, read once for each state of its file."""
+    return _steps(source.run.manifest["files"][f"traces/{name}.safetensors"], name, source)
 
 
 def choose_picture(label: str, source: Source, ids: Sequence[str], key: str, **more) -> Picture:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 import streamlit as st
@@ -9,11 +10,16 @@ import streamlit as st
 from dashboards.charts import PLOT, settling_chart
 from dashboards.exercises import CLOSE, ordering, settling
 from dashboards.frames import as_pixels, enlarge, tinted
-from dashboards.parts import choose_picture, empty, heading, show
+from dashboards.parts import choose_picture, empty, heading, show, steps_of
 from dashboards.source import Picture, Source, Steps
 from dashboards.words import factor_name, pipeline_name, plain
 
 EXERCISES = ("order", "settle", "wish")
+WHY = {
+    "background": "Large plain areas need few decisions; eyes and mouths need many.",
+    "face": "Here the face was there early, and the color behind it kept changing.",
+    "together": "Here neither waited for the other.",
+}
 TEACHER = """
 **About 30 minutes, age 12 and up.** Everyone who opens this run sees the same pictures.
 
@@ -35,16 +41,17 @@ more steps of training and far more pictures.
 
 @dataclass(frozen=True)
 class Class:
-    """What the lesson walks through: one picture of the run and its steps."""
+    """What the lesson walks through: one picture of the run, its steps, and the others' ids."""
 
     source: Source
     picture: Picture
     steps: Steps
+    usable: list[str]
 
 
 def page(source: Source) -> None:
     heading("How a diffusion model draws", "A lesson in six steps, with pictures of this very run.")
-    usable = [one for one in source.traced if len(source.trace(one)) >= 4]
+    usable = [one for one in source.traced if len(steps_of(source, one)) >= 4]
     if not usable:
         empty(
             "The lesson needs a picture that kept its steps, and this run has none.",
@@ -63,7 +70,7 @@ def page(source: Source) -> None:
     title, draw = STEPS[at]
     with st.container(border=True, key="lesson-card"):
         st.subheader(f"{at + 1}. {title}", anchor=False)
-        draw(Class(source, picture, source.trace(picture.id)))
+        draw(Class(source, picture, steps_of(source, picture.id), usable))
     above.progress(
         (at + 1) / len(STEPS),
         f"Step {at + 1} of {len(STEPS)}. Exercises solved: {_solved()} of {len(EXERCISES)}.",
@@ -127,21 +134,22 @@ def noise(lesson: Class) -> None:
 
 def clean(lesson: Class) -> None:
     steps = lesson.steps
-    st.markdown(
-        "At every step the model asks itself: *if I had to guess now, what would the finished "
-        "picture be?* Then it takes a little noise away in the direction of that guess, and asks "
-        "again. **Move the slider** and watch both."
-    )
-    at = st.slider("Step", 1, len(steps), value=1, key="lesson-step") - 1
-    left, right = st.columns(2, gap="large")
+    words, left, right = st.columns([3, 2, 2], gap="large")
+    with words:
+        st.markdown(
+            "At every step the model asks itself: *if I had to guess now, what would the finished "
+            "picture be?* Then it takes a little noise away in the direction of that guess, and "
+            "asks again.\n\n**Move the slider** and watch both pictures."
+        )
+        at = st.slider(f"Step, of {len(steps)}", 1, len(steps), value=1, key="lesson-step") - 1
+        st.caption("At which step can you first say who it will be?")
     with left:
         st.markdown("**What it works on**")
         _working(steps, at)
     with right:
         st.markdown("**What it guesses**")
-        st.image(
-            enlarge(steps.predicted[at], 512), width="stretch", alt=f"The guess at step {at + 1}"
-        )
+        guess = enlarge(steps.predicted[at], 512)
+        st.image(guess, width="stretch", alt=f"The guess at step {at + 1}")
 
 
 def order(lesson: Class) -> None:
@@ -203,16 +211,29 @@ def settle(lesson: Class) -> None:
     background, face = found.steps["background"], found.steps["face"]
     measured = (
         f"Measured here: from step {background} on the background differs by less than {CLOSE:.0f} "
-        f"of 255 from the finished one, the face from step {face} on."
+        f"of 255 from the finished one, the face from step {face} on. {WHY[found.answer]}"
     )
-    _feedback(
-        "settle", answer == found.answer,
-        f"Right. {measured} Large plain areas need few decisions; eyes and mouths need many.",
-        f"Look at the curves. {measured}",
-    )  # fmt: skip
-    st.plotly_chart(settling_chart(found.curves), config=PLOT, key="settling",
-                    alt="How much background and face still change, step by step")  # fmt: skip
-    st.caption("This is one picture. Would it be the same for others? Choose another one above.")
+    right = answer == found.answer
+    _feedback("settle", right, f"Right. {measured}", f"Look at the curves. {measured}")
+    chart = settling_chart(found.curves)
+    st.plotly_chart(
+        chart,
+        config=PLOT,
+        key="settling",
+        alt=f"The background is finished at step {background}, the face at step {face}",
+    )
+    st.caption(f"This is one picture. {_in_this_run(lesson)} Choose another one above to see.")
+
+
+def _in_this_run(lesson: Class) -> str:
+    """How many pictures of the run settle in which order, in one sentence."""
+    traces = [steps_of(lesson.source, one).predicted for one in lesson.usable]
+    first = Counter(settling(predicted).answer for predicted in traces)
+    return (
+        f"Of {len(traces)} pictures of this run, the background is finished first in "
+        f"{first['background']}, the face in {first['face']}, both at the same step in "
+        f"{first['together']}."
+    )
 
 
 def wish(lesson: Class) -> None:
@@ -269,7 +290,7 @@ def remember(lesson: Class) -> None:
             "- A picture starts as **noise**, and a **seed** fixes that noise.\n"
             "- At every step the model **guesses** the finished picture and moves a little "
             "towards its guess.\n"
-            "- Large, plain things are usually decided early, small ones late.\n"
+            f"- Not everything is decided at the same step. {_in_this_run(lesson)}\n"
             "- Words **pull**, they do not command: what was asked for may be missing, and what "
             "was not asked for is filled in with what training showed most often.\n"
             "- So it is worth asking who is drawn when nobody says. The page *Audit* counts."

@@ -90,8 +90,8 @@ def _selection(source: Source, wanted: list[str]) -> None:
     pictures = [source.pictures[one] for one in wanted if one in source.pictures]
     pictures = [picture for picture in pictures if picture.file]
     others = len(wanted) - len(pictures)
-    real = f" and {others} real portraits" if others else ""
-    st.markdown(f"**{len(pictures)} drawn pictures**{real}")
+    drawn = "1 drawn picture" if len(pictures) == 1 else f"{len(pictures)} drawn pictures"
+    st.markdown(f"**{drawn}**" + (f", and {others} of the real portraits" if others else ""))
     with st.grid("auto", min_column_width=150, gap="small") as grid:
         for picture in pictures[:MOST]:
             with grid.cell():

@@ -7,7 +7,7 @@ import streamlit as st
 
 from dashboards.charts import PLOT, closeness_chart
 from dashboards.frames import as_pixels, distance, enlarge, tinted
-from dashboards.parts import choose_picture, empty, heading, show
+from dashboards.parts import choose_picture, empty, heading, show, steps_of
 from dashboards.source import Picture, Source, Steps
 from dashboards.words import pipeline_badge, plain, seen_sentence
 
@@ -34,7 +34,7 @@ def page(source: Source) -> None:
     left, right = st.columns([2, 3], gap="medium")
     with left:
         picture = choose_picture("Picture", source, source.traced, "sample")
-    steps = source.trace(picture.id)
+    steps = steps_of(source, picture.id)
     with right:
         at = _scrubber(picture, len(steps))
     _strip(steps, at)

@@ -142,7 +142,7 @@ def test_selected_points_show_their_pictures(demo_run: Path, source: Source) -> 
     at.run()
     assert not at.exception
     assert len(at.image) == 3
-    assert "**3 drawn pictures** and 1 real portraits" in words(at)
+    assert "**3 drawn pictures**, and 1 of the real portraits" in words(at)
 
 
 def test_pictures_can_be_chosen_without_a_mouse(demo_run: Path, source: Source) -> None:
@@ -236,6 +236,7 @@ def test_what_settles_first_is_checked(demo_run: Path, source: Source) -> None:
     assert not at.success and f"from step {found.steps['face']} on" in at.warning[0].value
     at.radio[0].set_value("background").run()
     assert at.success
+    assert "Of 8 pictures of this run, the background is finished first in 8," in words(at)
 
 
 def test_missed_wishes_are_compared_with_the_judge(demo_run: Path, source: Source) -> None:
