@@ -1,0 +1,115 @@
+"""What `pellucid verify` says of files that are whole, re-encoded, changed, foreign or unmarked."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from zlib import crc32
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from safety import Ledger, release_image
+from safety.keys import keys
+from safety.metadata import Facts
+from toolkit.cli import main
+from toolkit.studies.checkup import home
+from toolkit.world import render, sample
+
+FACTS = Facts("an old chef", 3, "unclip", "portraits")
+
+
+def edited(png: bytes, old: bytes, new: bytes) -> bytes:
+    """A PNG with other words in its texts, the chunks' own checksums put right."""
+    out, at = png[:8], 8
+    while at < len(png):
+        size = int.from_bytes(png[at : at + 4])
+        chunk = png[at + 4 : at + 8 + size].replace(old, new)
+        out += png[at : at + 4] + chunk + crc32(chunk).to_bytes(4)
+        at += 12 + size
+    return out
+
+
+@pytest.fixture
+def released(tmp_path: Path) -> Path:
+    """A picture released into a run's folders with this session's keys."""
+    mine = keys(home() / "keys")
+    ledger = Ledger(tmp_path / "run" / "ledger", mine.ledger)
+    path = tmp_path / "run" / "images" / "un-0001.png"
+    release_image(render(sample("test", 1, 5)[0]), FACTS, path, keys=mine, ledger=ledger)
+    return path
+
+
+def told(capsys: pytest.CaptureFixture[str], code: int, *files: Path) -> list[dict]:
+    assert main(["verify", *map(str, files), "--json"]) == code
+    return json.loads(capsys.readouterr().out)
+
+
+def test_a_released_file_is_verified(released: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (row,) = told(capsys, 0, released)
+    assert row["verdict"] == "verified"
+    assert (row["watermark"], row["metadata"], row["c2pa"]) == ("present, 0", "ours", "trusted")
+    assert row["ledger"] == "sealed, entry 0"
+    assert row["p_value"] < 1e-6
+
+
+def test_a_file_alone_is_verified_from_the_key(
+    released: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    alone = tmp_path / "elsewhere" / "deep" / "a.png"
+    alone.parent.mkdir(parents=True)
+    alone.write_bytes(released.read_bytes())
+    (row,) = told(capsys, 0, alone)
+    assert (row["verdict"], row["ledger"]) == ("verified", "not asked")
+
+
+def test_after_jpeg_the_mark_is_left(
+    released: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Image.open(released) as picture:
+        picture.convert("RGB").save(tmp_path / "a.jpg", quality=90)
+    (row,) = told(capsys, 1, tmp_path / "a.jpg")
+    assert row["verdict"] == "partial"
+    assert row["watermark"] == "present, 0"
+    assert (row["metadata"], row["c2pa"]) == ("none", "none")
+
+
+def test_a_changed_file_is_broken(
+    released: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.png").write_bytes(edited(released.read_bytes(), b"an old", b"a  new"))
+    (row,) = told(capsys, 1, tmp_path / "a.png")
+    assert row["verdict"] == "broken"
+    assert row["c2pa"] == "broken"
+
+
+def test_a_plain_picture_and_a_foreign_machine(
+    released: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    Image.fromarray(render(sample("test", 1, 5)[0])).save(tmp_path / "plain.png")
+    (row,) = told(capsys, 1, tmp_path / "plain.png")
+    assert row["verdict"] == "missing"
+    monkeypatch.setenv("PELLUCID_HOME", str(tmp_path / "other"))
+    keys(home() / "keys")
+    (row,) = told(capsys, 1, released)
+    assert row["verdict"] != "verified"
+    assert row["c2pa"] == "signed by someone not pinned here"
+
+
+def test_no_key_and_no_picture_are_one_sentence(
+    released: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "a.png").write_bytes(np.arange(200, dtype=np.uint8).tobytes())
+    assert main(["verify", str(tmp_path / "a.png")]) == 2
+    assert "a.png can't be read as an image" in capsys.readouterr().err
+    monkeypatch.setenv("PELLUCID_HOME", str(tmp_path / "none"))
+    assert main(["verify", str(released)]) == 2
+    assert "there is no key" in capsys.readouterr().err
+    assert not (tmp_path / "none").exists()
