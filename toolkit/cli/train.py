@@ -22,7 +22,7 @@ def add(commands) -> None:
         run_train,
     )
     train.add_argument(
-        "model", help="all, or one of clip autoencoder judge upsampler prior unet decoder"
+        "model", help="all, or one of clip autoencoder judge upsampler prior unet decoder guard"
     )
     train.add_argument(
         "--budget", help="time for all of it: 3h, 90m, 600s (3h; one model its share)"
