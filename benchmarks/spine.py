@@ -28,7 +28,6 @@ from toolkit.world import (
     factor_prompts,
     render_all,
     sample,
-    visible_levels,
 )
 
 BINARY = {"glasses": "yes", "beard": "yes", "age": "old"}
@@ -325,6 +324,102 @@ def steering(seed: int, size: Size) -> Iterator[tuple[list[Row], list[dict]]]:
         rows.insert(
             0, Row("steer_flip", case, "pellucid", hits / len(mine), target, len(mine), interval)
         )
+    yield rows, items
+
+
+def marks(seed: int, size: Size) -> Iterator[tuple[list[Row], list[dict]]]:
+    """PSNR and recall of the watermark, and false positives on renders that carry none."""
+    import io
+
+    from PIL import Image
+    from scipy.stats import binomtest
+
+    from safety import Mark
+
+    rng = np.random.default_rng([seed, 6])
+    pictures = render_all(sample("test", size.marks, seed))
+    mark = Mark(rng.bytes(32))
+    payloads = rng.integers(1 << 32, size=len(pictures)).tolist()
+    marked = np.stack([mark.embed(p, n) for p, n in zip(pictures, payloads, strict=True)])
+    error = ((marked.astype(float) - pictures) ** 2).mean((1, 2, 3))
+    decibels = 10 * np.log10(255**2 / np.maximum(error, 1e-9))
+    interval = bootstrap(len(decibels), lambda rows: float(decibels[rows].mean()), seed)
+    rows = [
+        Row(
+            "watermark_psnr_db",
+            "mean",
+            "pellucid",
+            float(decibels.mean()),
+            "at least 38",
+            len(decibels),
+            interval,
+        ),
+        Row("watermark_psnr_db", "worst", "pellucid", float(decibels.min()), None, len(decibels)),
+    ]
+    items = [
+        {"figure": "watermark_psnr_db", "item": i, "psnr": float(v)} for i, v in enumerate(decibels)
+    ]
+
+    def through(picture: np.ndarray, **settings) -> np.ndarray:
+        file = io.BytesIO()
+        Image.fromarray(picture).save(file, **settings)
+        return np.asarray(Image.open(file).convert("RGB"))
+
+    for case, settings in (
+        ("PNG", {"format": "PNG"}),
+        ("JPEG 90", {"format": "JPEG", "quality": 90}),
+    ):
+        found = [mark.detect(through(picture, **settings)) for picture in marked]
+        good = [f.p_value < 1e-6 and f.payload == n for f, n in zip(found, payloads, strict=True)]
+        hits = int(np.sum(good))
+        rows.append(
+            Row(
+                "watermark_recall",
+                case,
+                "pellucid",
+                hits / len(good),
+                "at least 0.99",
+                len(good),
+                exact_interval(hits, len(good)),
+            )
+        )
+        items += [
+            {
+                "figure": "watermark_recall",
+                "case": case,
+                "item": i,
+                "p_value": f.p_value,
+                "payload_right": f.payload == n,
+            }
+            for i, (f, n) in enumerate(zip(found, payloads, strict=True))
+        ]
+    plain = render_all(sample("test", size.unmarked, seed + 1))
+    fixed = [Mark(rng.bytes(32)) for _ in range(20)]
+    for case in ("20 fixed keys", "random keys"):
+        chosen = [
+            fixed[i % 20] if case == "20 fixed keys" else Mark(rng.bytes(32))
+            for i in range(len(plain))
+        ]
+        chances = np.array([m.detect(p).p_value for m, p in zip(chosen, plain, strict=True)])
+        for nominal in (0.1, 0.01, 0.001):
+            hits = int((chances <= nominal).sum())
+            test = binomtest(hits, len(chances), nominal).pvalue
+            rows.append(
+                Row(
+                    "watermark_fpr", f"{case} at {nominal:g}", "pellucid", hits / len(chances),
+                    f"exact test does not reject {nominal:g} at 0.05 (p = {test:.3g})",
+                    len(chances), exact_interval(hits, len(chances)),
+                )
+            )  # fmt: skip
+            items.append(
+                {
+                    "figure": "watermark_fpr",
+                    "case": case,
+                    "nominal": nominal,
+                    "hits": hits,
+                    "p": test,
+                }
+            )
     yield rows, items
 
 

@@ -33,7 +33,7 @@ class Concept:
     calibration: dict[str, Any] = field(default_factory=dict)
 
     def score(self, x: np.ndarray) -> np.ndarray:
-        """(n, d) embeddings to (n,) scores; 0 is halfway between the classes, 1 the concept's mean."""
+        """(n, d) to (n,) scores; 0 is halfway between the classes, 1 the concept's mean."""
         return np.asarray(x, np.float64) @ self.weights + self.offset
 
 

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from safety.calibration import Concept, whitener
+from safety.calibration import Concept, exact_interval, whitener
 from safety.findings import Finding, finding
 from safety.registry import Registry
 from safety.words import names, says
@@ -148,19 +148,21 @@ class Likeness:
     @classmethod
     def fit(cls, registry: Registry, real: np.ndarray, *, fpir: float = 0.005) -> Likeness:
         """From embeddings (n, d) of portraits that show nobody in the registry."""
-        half = len(real) // 2
-        mean, inverse = whitener(real[:half])
+        fitted, setting, measured = np.array_split(real, [len(real) // 2, 3 * len(real) // 4])
+        mean, inverse = whitener(fitted)
         check = cls(registry, mean, np.linalg.cholesky(inverse), 0.0)
-        best = check.scores(real[half:]).max(1)
+        best = check.scores(setting).max(1)
         threshold = float(np.quantile(best, 1 - fpir, method="higher")) + 1e-9
         genuine = [
             float(check.scores(person.templates)[:, i].mean())
             for i, person in enumerate(registry.people)
         ]
+        false = int((check.scores(measured).max(1) >= threshold).sum())
         facts = {
             "people": len(registry.people),
-            "impostors": len(best),
-            "fpir": float((best >= threshold).mean()),
+            "impostors": len(measured),
+            "fpir": false / len(measured),
+            "fpir_ci95": exact_interval(false, len(measured)),
             "mean_genuine_score": float(np.mean(genuine)),
         }
         return cls(registry, mean, check.root, threshold, facts)
@@ -185,7 +187,8 @@ class Likeness:
             index = int(scores.argmax())
             score, person = float(scores[index]), self.registry.people[index]
             if score < self.threshold:
-                reason = f"the {stage} is like nobody in the registry ({score:.2f}, {self.threshold:.2f})"
+                limit = self.threshold
+                reason = f"the {stage} is like nobody in the registry ({score:.2f}, {limit:.2f})"
                 rows.append(
                     [finding(self.name, stage, score, self.threshold, reason, self.calibration)]
                 )

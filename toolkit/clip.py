@@ -83,7 +83,7 @@ class Clip:
             )
         rows = []
         for start in range(0, len(images), batch):
-            part = np.ascontiguousarray(images[start : start + batch])
+            part = np.array(images[start : start + batch])  # a copy: torch wants it writable
             x = torch.from_numpy(part).permute(0, 3, 1, 2).float() / 255
             if x.shape[-2:] != (self.size, self.size):
                 x = nn.functional.interpolate(

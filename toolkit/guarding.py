@@ -1,4 +1,4 @@
-"""The guard of the portraits world: fitted on known truth, kept beside the weights, bound to CLIP."""
+"""The guard of the portraits world: fitted on known truth, kept beside the weights."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ def test_damage_is_named(tmp_path, which):
     _direction().save(tmp_path / "x")
     path = tmp_path / f"x.{which}"
     path.write_bytes(path.read_bytes()[:-3])
-    with pytest.raises(DamagedDirection, match="x.safetensors|x.json"):
+    with pytest.raises(DamagedDirection, match=r"x\.safetensors|x\.json"):
         Direction.load(tmp_path / "x")
     with pytest.raises(DamagedDirection, match="there is no"):
         Direction.load(tmp_path / "nothing")

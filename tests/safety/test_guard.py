@@ -116,7 +116,7 @@ def test_a_blocked_item_leaves_nothing(world):
 
 
 def test_a_blocked_prompt_is_never_drawn(world):
-    draw, table = _guard(world)
+    draw, _ = _guard(world)
     done = draw(["a bl00dy w0und", "Zora Quill"], [77, 78])  # no embedding: drawing would raise
     assert done.batch is None and done.kept == ()
     assert "wound" in done.decisions[0].reason and "not consented" in done.decisions[1].reason

@@ -30,7 +30,9 @@ def balanced_accuracy(judgement: Judgement, portraits: Sequence[Portrait]) -> di
         truths = [portrait.truth()[factor] for portrait in portraits]
         true = np.array([truth.level if truth.counts else "" for truth in truths])
         read = judgement.levels[factor]
-        recalls = [(read[true == level] == level).mean() for level in levels if (true == level).any()]
+        recalls = [
+            (read[true == level] == level).mean() for level in levels if (true == level).any()
+        ]
         table[factor] = float(np.mean(recalls)) if recalls else float("nan")
     return table
 

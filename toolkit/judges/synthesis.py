@@ -1,4 +1,4 @@
-"""Analysis by synthesis: the portrait that, drawn, best explains the picture (Yuille & Kersten 2006).
+"""Analysis by synthesis: the portrait that best explains the picture (Yuille & Kersten 2006).
 
 No learning at all: start from the nearest of a bank of random portraits, then change one factor,
 or two that hide each other, or the pose, as long as the drawing comes nearer.
@@ -34,7 +34,7 @@ def softened(pictures: np.ndarray) -> np.ndarray:
 
 
 def distance(a: np.ndarray, b: np.ndarray) -> float:
-    """Mean absolute difference, each pixel counting at most `CLIP_AT`: strange parts cost little."""
+    """Mean absolute difference, a pixel counting at most `CLIP_AT`: odd parts cost little."""
     return float(np.minimum(np.abs(a - b), CLIP_AT).mean())
 
 

@@ -20,7 +20,7 @@ def _shared_clip():
 
 @cache
 def load_pipeline(name: str):
-    """A shipped pipeline by name, loaded once a process. Raises UserError naming those there are."""
+    """A shipped pipeline by name, loaded once. Raises UserError naming those there are."""
     from toolkit.pipelines.stable_diffusion import StableDiffusion
     from toolkit.pipelines.unclip import UnClip
 

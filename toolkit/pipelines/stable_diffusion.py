@@ -1,4 +1,4 @@
-"""Stable Diffusion: text states, a U-Net in latent space, an image decoder (Rombach et al. 2022)."""
+"""Stable Diffusion: text states, a U-Net in latent space, a decoder (Rombach et al. 2022)."""
 
 from __future__ import annotations
 

@@ -20,7 +20,11 @@ def write_card(recipe: Recipe, record: dict, weights: Path) -> Path:
     folder = weights / recipe.folder
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{recipe.name}.card.json").write_text(json.dumps(record, indent=2) + "\n")
-    rows = "\n".join(f"| {key} | {value} |" for key, value in record.items())
+    flat = {key: value for key, value in record.items() if isinstance(value, str | int | float)}
+    rows = "\n".join(f"| {key} | {value} |" for key, value in flat.items())
+    if len(flat) < len(record):
+        rest = ", ".join(key for key in record if key not in flat)
+        rows += f"\n| {rest} | in `{recipe.name}.card.json` |"
     text = f"""# {recipe.what}
 
 {USE}

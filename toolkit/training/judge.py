@@ -77,7 +77,7 @@ def train(
     portraits: int = 30_000,
     batch: int = 96,
 ):
-    """Learn, calibrate on the last thirtieth of the portraits, write `folder`. Returns the run's record."""
+    """Learn, calibrate on the last thirtieth of the portraits, write `folder`; the run's record."""
     from diffusers import AutoencoderKL
     from safetensors.torch import save_file
 

@@ -96,7 +96,7 @@ def tokenizer(clip_folder: Path, context_length: int):
     from open_clip.tokenizer import bytes_to_unicode
     from transformers import CLIPTokenizer
 
-    lines = gzip.open(clip_folder / "bpe.txt.gz").read().decode().split("\n")[1:]
+    lines = gzip.decompress((clip_folder / "bpe.txt.gz").read_bytes()).decode().split("\n")[1:]
     merges = [tuple(line.split()) for line in lines]
     symbols = list(bytes_to_unicode().values())
     words = symbols + [s + "</w>" for s in symbols] + ["".join(m) for m in merges]

@@ -151,7 +151,8 @@ def _attire(portrait: Portrait, skin: str) -> str:
         return _torso("#1f2c5c") + collar + _stars(-11, 24.5, 4.4, "#f7c948")
     if kind == "artist":
         stripes = "".join(_rect(-24, y, 48, 2.4, "#27306b") for y in (19, 24, 29, 34))
-        clip = '<clipPath id="t"><path d="M-23 50 V34 Q-22 18 -8 15.5 L8 15.5 Q22 18 23 34 V50 Z"/></clipPath>'
+        outline = "M-23 50 V34 Q-22 18 -8 15.5 L8 15.5 Q22 18 23 34 V50 Z"
+        clip = f'<clipPath id="t"><path d="{outline}"/></clipPath>'
         return clip + _torso("#f7f4ee") + f'<g clip-path="url(#t)">{stripes}</g>'
     if kind == "farmer":
         shirt = _torso("#c8392f")
@@ -205,7 +206,8 @@ def _face(portrait: Portrait, skin: str, hair: str) -> str:
     if portrait.beard == "yes":
         parts.append(
             _path(
-                "M-14.6 0 Q-12 5 -8 5.4 Q0 3 8 5.4 Q12 5 14.6 0 C15.5 13 9 21 0 21 C-9 21 -15.5 13 -14.6 0 Z",
+                "M-14.6 0 Q-12 5 -8 5.4 Q0 3 8 5.4 Q12 5 14.6 0 "
+                "C15.5 13 9 21 0 21 C-9 21 -15.5 13 -14.6 0 Z",
                 hair,
             )
         )
