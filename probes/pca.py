@@ -22,18 +22,17 @@ class PCADirections(TransformerMixin, BaseEstimator):
 
     def fit(self, X: np.ndarray, y: None = None) -> PCADirections:
         """Fit on (n, d) vectors."""
-        X = validate_data(self, X, dtype=np.float64, ensure_min_samples=2)
+        X = np.asarray(validate_data(self, X, dtype=np.float64, ensure_min_samples=2))
         count = min(self.n_components, *X.shape)
         self.pca_ = PCA(count, svd_solver="full").fit(X)
         self.explained_variance_ratio_ = self.pca_.explained_variance_ratio_
         self.directions_ = []
         space = self.space or Space("unknown", "unknown")
-        for index, (vector, variance) in enumerate(
-            zip(self.pca_.components_, self.pca_.explained_variance_, strict=True)
-        ):
+        variances = np.asarray(self.pca_.explained_variance_)
+        for index, vector in enumerate(np.asarray(self.pca_.components_)):
             evidence = {"explained_variance_ratio": float(self.explained_variance_ratio_[index])}
             name = f"component {index + 1}"
-            sigma = float(np.sqrt(max(variance, 0)))
+            sigma = float(np.sqrt(max(variances[index], 0)))
             self.directions_.append(
                 Direction(vector, self.pca_.mean_, sigma, space, name, "PCA", evidence)
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -41,7 +42,7 @@ class Clip:
         self.std = torch.tensor(std).view(1, 3, 1, 1)
         self.size = int(np.max(model.visual.image_size))  # towers give a number or a pair
         self.length = int(tokenizer.context_length)
-        self.dim = int(model.text_projection.shape[1])
+        self.dim = int(model.text_projection.size(1))
 
     def tokens(self, texts: list[str]) -> torch.Tensor:
         """(n, L) int64 token ids, padded with the end token (the same pooled vector as zeros)."""
@@ -120,7 +121,8 @@ def load_clip(name: str = "portraits") -> Clip:
     bpe = folder / "bpe.txt.gz"
     extra = {"bpe_path": str(bpe)} if bpe.exists() else {}
     try:
-        model, preprocess = open_clip.create_model_from_pretrained(f"local-dir:{folder}")
+        pair: Any = open_clip.create_model_from_pretrained(f"local-dir:{folder}")
+        model, preprocess = pair
         tokenizer = open_clip.get_tokenizer(f"local-dir:{folder}", **extra)
     except Exception as error:  # whatever the loaders raise, the user gets the file's name
         raise UserError(

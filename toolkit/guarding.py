@@ -71,8 +71,9 @@ def fit(clip: Clip, folder: Path, seed: int = 0, portraits: int = FITTED_ON) -> 
         for site, on, off in (("image", images, innocent), ("text", texts, real_texts)):
             found = fit_concept(concept, on, off, special=concept == "wound")
             arrays[f"{site}.{concept}"] = found.weights.astype(np.float32)
+            numbers = {"offset": found.offset, "threshold": found.threshold}
             facts["concepts"].append(
-                {"site": site, "name": concept, "offset": found.offset, "threshold": found.threshold,
+                {"site": site, "name": concept, **numbers,
                  "special": found.special, "calibration": found.calibration}
             )  # fmt: skip
     people = tuple(

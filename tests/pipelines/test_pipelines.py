@@ -39,6 +39,8 @@ def test_a_seed_is_an_image_whatever_the_batch(pipeline):
 def test_the_trace_ends_in_the_picture(pipeline):
     trace = Trace()
     batch = pipeline.generate(PROMPTS[:2], [1, 2], trace=trace, steps=5)
+    assert trace.timesteps is not None and trace.latents is not None
+    assert trace.predicted is not None
     assert len(trace.timesteps) == len(trace.latents) == len(trace.predicted) == 5
     assert trace.timesteps[0] == 999
     assert np.isfinite(trace.latents).all()
@@ -47,6 +49,7 @@ def test_the_trace_ends_in_the_picture(pipeline):
         assert trace.prior is None
     else:
         assert trace.predicted.shape[1:] == (2, 32, 32, 3)
+        assert batch.image_embeddings is not None and trace.prior is not None
         assert np.allclose(np.linalg.norm(batch.image_embeddings, axis=1), 1, atol=1e-4)
         assert trace.prior.shape[1:] == batch.image_embeddings.shape
 

@@ -22,7 +22,8 @@ def test_twins_differ_in_one_factor_alone(factor: str) -> None:
             # A named hair colour of a bald head is the beard's, which is then named too.
             for hair in ("beard", "hair_color"):
                 if factor in ("hair_color", "hair_style"):
-                    one.pop(hair, None), other.pop(hair, None)
+                    one.pop(hair, None)
+                    other.pop(hair, None)
             assert one == other, (on, off)
 
 
