@@ -14,12 +14,14 @@ if TYPE_CHECKING:
     from safety.content_credentials import development_ca
     from safety.findings import Decision, Finding
     from safety.guard import Guard, GuardedBatch, NoReason, unguarded
-    from safety.ledger import Ledger
+    from safety.keys import Keys
+    from safety.ledger import Checkpoint, Ledger
+    from safety.metadata import Facts
     from safety.policy import BadPolicy, Policy
     from safety.registry import BadRegistry, Person, Registry, changed
-    from safety.release import release_image
-    from safety.verify import verify_file
-    from safety.watermark import Mark, MarkResult
+    from safety.release import Released, finish_releases, release_image
+    from safety.verify import Verification, verify_file
+    from safety.watermark import Mark, MarkResult, detect_mark, mark_image
 
 HOME = {
     "calibration": ("Concept", "fit_concept"),
@@ -27,19 +29,22 @@ HOME = {
     "content_credentials": ("development_ca",),
     "findings": ("Decision", "Finding"),
     "guard": ("Guard", "GuardedBatch", "NoReason", "unguarded"),
-    "ledger": ("Ledger",),
+    "keys": ("Keys",),
+    "ledger": ("Checkpoint", "Ledger"),
+    "metadata": ("Facts",),
     "policy": ("BadPolicy", "Policy"),
     "registry": ("BadRegistry", "Person", "Registry", "changed"),
-    "release": ("release_image",),
-    "verify": ("verify_file",),
-    "watermark": ("Mark", "MarkResult"),
+    "release": ("Released", "finish_releases", "release_image"),
+    "verify": ("Verification", "verify_file"),
+    "watermark": ("Mark", "MarkResult", "detect_mark", "mark_image"),
 }
 
 __all__ = [
-    "BadPolicy", "BadRegistry", "Concept", "Decision", "Finding", "Guard", "GuardedBatch", "Ledger",
-    "Likeness", "Mark", "MarkResult", "NameInPrompt", "NoReason", "Person", "Policy", "Registry",
-    "RestrictedImage", "RestrictedPrompt", "changed", "development_ca", "fit_concept",
-    "release_image", "unguarded", "verify_file",
+    "BadPolicy", "BadRegistry", "Checkpoint", "Concept", "Decision", "Facts", "Finding", "Guard",
+    "GuardedBatch", "Keys", "Ledger", "Likeness", "Mark", "MarkResult", "NameInPrompt", "NoReason",
+    "Person", "Policy", "Registry", "Released", "RestrictedImage", "RestrictedPrompt",
+    "Verification", "changed", "detect_mark", "development_ca", "finish_releases", "fit_concept",
+    "mark_image", "release_image", "unguarded", "verify_file",
 ]  # fmt: skip
 
 

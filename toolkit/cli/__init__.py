@@ -67,6 +67,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.command is None:
         top.print_help()
         return 0
+    # Before any library of theirs is imported: no hub, no second progress bar beside ours.
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     before = signal.signal(signal.SIGTERM, _stop)  # a polite kill cleans up like Ctrl-C
     try:
         return args.run(args) or 0

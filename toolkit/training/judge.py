@@ -62,6 +62,45 @@ def damage(x: torch.Tensor, rng: np.random.Generator, autoencoder) -> torch.Tens
     return torch.where(damaged, x * gain + shift + noise, x).clamp(-1, 1)
 
 
+def strange(x: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
+    """(n, 3, 64, 64) pictures with nobody in them: coarse to fine noise, and shuffled tiles."""
+    out = torch.empty_like(x)
+    for i in range(len(x)):
+        if rng.random() < 0.5:
+            side = int(rng.choice([4, 8, 16, 32, 64]))
+            noise = torch.randn(1, 3, side, side) * float(rng.uniform(0.3, 1.2))
+            noise = noise + 0.4 * torch.randn(1, 3, 1, 1)
+            out[i] = functional.interpolate(noise, (64, 64), mode="bicubic")[0].to(x)
+        else:
+            tile = int(rng.choice([8, 16]))
+            tiles = x[i].unfold(1, tile, tile).unfold(2, tile, tile)  # (3, a, a, tile, tile)
+            across = 64 // tile
+            tiles = tiles.reshape(3, across**2, tile, tile)[:, rng.permutation(across**2)]
+            tiles = tiles.reshape(3, across, across, tile, tile)
+            out[i] = tiles.permute(0, 1, 3, 2, 4).reshape(3, 64, 64)
+    return out.clamp(-1, 1)
+
+
+def puzzling(
+    x: torch.Tensor, truth: dict[str, torch.Tensor], rng: np.random.Generator
+) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    """An eighth of a batch made unreadable, so that *unclear* is learnt for strange pictures too.
+
+    Half of it shows nobody: every factor is unclear. The other half are two portraits in equal
+    parts: unclear is whatever they do not share.
+    """
+    x, truth = x.clone(), {name: column.clone() for name, column in truth.items()}
+    n = len(x) // 16
+    x[:n] = strange(x[:n], rng)
+    one, two = slice(n, 2 * n), slice(2 * n, 3 * n)
+    x[one] = (x[one] + x[two]) / 2
+    for name, levels in FACTORS.items():
+        column = truth[name]
+        column[:n] = len(levels)
+        column[one] = torch.where(column[one] == column[two], column[one], len(levels))
+    return x, truth
+
+
 def fit_temperature(logits: torch.Tensor, truth: torch.Tensor) -> float:
     """The temperature that minimises the cross-entropy on rows not trained on."""
     grid = torch.linspace(0.5, 4, 71)
@@ -92,11 +131,12 @@ def train(
     net = FactorNet()
 
     def loss_of(net, rng: np.random.Generator) -> torch.Tensor:
-        rows = np.sort(rng.integers(seen, size=batch))
+        rows = rng.integers(seen, size=batch)
         with autocast():
-            x = damage(data.images(rows).to(device()), rng, autoencoder)
-            logits = net(x)
-        targets = {name: torch.from_numpy(truth[name][rows]).to(device()) for name in FACTORS}
+            x = data.images(rows).to(device())
+            targets = {name: torch.from_numpy(truth[name][rows]).to(device()) for name in FACTORS}
+            x, targets = puzzling(x, targets, rng)
+            logits = net(damage(x, rng, autoencoder))
         losses = [functional.cross_entropy(logits[name].float(), targets[name]) for name in FACTORS]
         return torch.stack(losses).sum()
 
