@@ -51,7 +51,8 @@ def concept_findings(
             score = float(scores[concept.name][i])
             above = "reaches" if score >= bar else "stays under"
             reason = (
-                f"the {stage} {above} the threshold for {concept.name} ({score:.2f}, {bar:.2f})"
+                f"the {stage} {above} the threshold for {concept.name} "
+                f"({score:.2f}, threshold {bar:.2f})"
             )
             row.append(finding(check, stage, score, bar, reason, concept.calibration))
         rows.append(row)
@@ -187,15 +188,17 @@ class Likeness:
             index = int(scores.argmax())
             score, person = float(scores[index]), self.registry.people[index]
             if score < self.threshold:
-                limit = self.threshold
-                reason = f"the {stage} is like nobody in the registry ({score:.2f}, {limit:.2f})"
+                reason = (
+                    f"the {stage} is like nobody in the registry "
+                    f"({score:.2f}, threshold {self.threshold:.2f})"
+                )
                 rows.append(
                     [finding(self.name, stage, score, self.threshold, reason, self.calibration)]
                 )
                 continue
             reason = (
                 f"the {stage} is like {person.name}, who {person.standing(self.today)} "
-                f"({score:.2f}, {self.threshold:.2f})"
+                f"({score:.2f}, threshold {self.threshold:.2f})"
             )
             verdict = "pass" if person.allows(self.today) else "flag"
             rows.append(

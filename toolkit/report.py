@@ -136,7 +136,7 @@ def _guard(samples: Rows) -> str:
     rows = []
     for row in shown:
         edit = json.loads(row["edit"]) if _present(row["edit"]) else None
-        steered = f"; steered {edit['strength']:+g} along {edit['direction']}" if edit else ""
+        steered = f"; steered {edit['strength']:+.3g} along {edit['direction']}" if edit else ""
         rows.append(
             (
                 f'<span class="{escape(row["decision"])}">{escape(row["decision"])}</span>',

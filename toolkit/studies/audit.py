@@ -221,8 +221,9 @@ def summary(table: pd.DataFrame, level: float = 0.05) -> list[str]:
             if row["share"] - row["reference"] > best["share"] - best["reference"]:
                 striking[key] = row
     lines = [
-        f"{top['pipeline']}: {top['factor']} is not as expected (p = {top['p_holm']:.2g} after "
-        f"Holm): {top['level']} {top['share']:.0%} [{top['low']:.0%}, {top['high']:.0%}], "
+        f"{top['pipeline']}: {top['factor'].replace('_', ' ')} is not as expected "
+        f"(p = {top['p_holm']:.2g} after Holm): {top['level']} {top['share']:.0%} "
+        f"[{top['low']:.0%}, {top['high']:.0%}], "
         f"expected {top['reference']:.0%}"
         for top in striking.values()
     ] or ["no factor differs from its reference after Holm's correction (few pictures show little)"]
@@ -233,7 +234,7 @@ def summary(table: pd.DataFrame, level: float = 0.05) -> list[str]:
         if worst:
             lines.append(
                 f"{kind}: at most {worst['share']:.0%} of the answers "
-                f"({worst['factor']}, {worst['pipeline']})"
+                f"({worst['factor'].replace('_', ' ')}, {worst['pipeline']})"
             )
     return lines
 

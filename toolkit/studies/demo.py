@@ -95,7 +95,7 @@ def draw_guarded(door: Door, real: np.ndarray, seed: int) -> list[Sample]:
 def poster(drawn: list[Sample], strips: list[Film]):
     """The README's picture: both pipelines, and unCLIP along the direction and at random."""
     from toolkit.studies.pictures import Frame, Strip, sheet
-    from toolkit.studies.steer import TITLES
+    from toolkit.studies.steer import TITLES, signed
 
     rows = [
         Strip(
@@ -117,7 +117,7 @@ def poster(drawn: list[Sample], strips: list[Film]):
         ):
             words = zip(samples, one.strengths, one.readings(samples), strict=True)
             rows.append(
-                Strip(heading, tuple(Frame(s.image, f"{at:+g}  {r}") for s, at, r in words))
+                Strip(heading, tuple(Frame(s.image, f"{signed(at)}  {r}") for s, at, r in words))
             )
     return sheet(rows)
 

@@ -97,7 +97,7 @@ def picture(one: Film) -> Image.Image:
     ):
         start = one.readings(samples)[one.strengths.index(0.0)] if 0.0 in one.strengths else None
         frames = tuple(
-            Frame(sample.image, f"{strength:+g}  {reading}", strong=reading != start)
+            Frame(sample.image, f"{signed(strength)}  {reading}", strong=reading != start)
             for sample, strength, reading in zip(
                 samples, one.strengths, one.readings(samples), strict=True
             )
@@ -117,6 +117,11 @@ def unique(films: Sequence[Film]) -> list[Sample]:
     """The samples of the films, each once."""
     every = [sample for one in films for sample in (*one.along, *one.random)]
     return list({sample.id: sample for sample in every}.values())
+
+
+def signed(strength: float) -> str:
+    """A strength as people write it: -2, 0, +2."""
+    return f"{strength:+g}" if strength else "0"
 
 
 def find_direction(folder: str | Path, factor: str, site: str) -> Direction:

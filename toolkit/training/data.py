@@ -24,9 +24,18 @@ class PortraitSet:
     def __len__(self) -> int:
         return len(self.portraits)
 
-    def captions(self, rows: np.ndarray, rng: np.random.Generator) -> list[str]:
-        """One fresh caption for each row: text varies from epoch to epoch."""
-        return [describe(self.portraits[row], rng).text for row in rows]
+    def captions(self, rows: np.ndarray, rng: np.random.Generator, brief: float = 0.0) -> list[str]:
+        """One fresh caption for each row: text varies from epoch to epoch.
+
+        A share of `brief` say little, as people do: without them "a portrait of a doctor" would
+        be unlike all that a model has read, and it would fall back on a few faces.
+        """
+        said = []
+        for row in rows:
+            few = rng.random() < brief
+            some = tuple(rng.permutation(list(FACTORS))[: rng.integers(3)]) if few else None
+            said.append(describe(self.portraits[row], rng, factors=some).text)
+        return said
 
     def images(self, rows: np.ndarray) -> torch.Tensor:
         """(n, 3, 64, 64) float32 in [-1, 1]."""
