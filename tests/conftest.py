@@ -20,6 +20,9 @@ NEEDED = (
     "stable-diffusion/vae/diffusion_pytorch_model.safetensors",
     "unclip/prior/diffusion_pytorch_model.safetensors",
     "unclip/decoder/diffusion_pytorch_model.safetensors",
+    "unclip/prior_flow/diffusion_pytorch_model.safetensors",
+    "unclip/prior_autoregressive/model.safetensors",
+    "unclip/prior_linear/model.safetensors",
     "unclip/super_res_first/diffusion_pytorch_model.safetensors",
 )
 

@@ -6,6 +6,7 @@ Set PELLUCID_SHOTS to a folder to keep the screenshots.
 from __future__ import annotations
 
 import os
+import re
 import socket
 import subprocess
 import time
@@ -138,7 +139,7 @@ def test_a_picture_leads_to_its_trace_and_the_address_keeps_it(page, demo_run: P
     ready(page)
     assert page.get_by_text("What the prior imagines").count() == 1
     level = page.get_by_text("What it foresees at noise level").inner_text()
-    page.get_by_test_id("stBaseButton-secondary").get_by_text("On", exact=True).wait_for()
+    page.get_by_role("button", name=re.compile(r"^On\b")).wait_for()
     page.keyboard.press("ArrowRight")
     page.wait_for_function("before => !document.body.innerText.includes(before)", arg=level)
     ready(page)

@@ -27,11 +27,16 @@ def add(commands) -> None:
         "draw prompts with both pipelines, guarded, marked, signed and logged",
         '  pellucid generate "a smiling doctor with glasses"\n'
         '  pellucid generate "an old chef" --pipeline unclip --seed 3 --count 4 --out runs/chefs\n'
+        '  pellucid generate "an old chef" --pipeline unclip --prior linear\n'
         '  pellucid generate "a farmer" --edit glasses=2 --directions runs/demo --json',
         run_generate,
     )
     draw.add_argument("prompt", nargs="+", help="what to draw")
     draw.add_argument("--pipeline", default="both", help="stable-diffusion, unclip or both (both)")
+    draw.add_argument(
+        "--prior", default="diffusion",
+        help="unCLIP's: diffusion, autoregressive, flow, linear, linear-500, none (diffusion)",
+    )  # fmt: skip
     draw.add_argument("--seed", type=whole, default=0, help="the first picture's seed (0)")
     draw.add_argument(
         "--count", type=whole, default=1, help="pictures a prompt, seeds going up (1)"
@@ -67,6 +72,7 @@ def run_generate(args: argparse.Namespace) -> int:
         args.out,
         prompts=args.prompt,
         pipeline=args.pipeline,
+        prior=args.prior,
         seed=args.seed,
         count=args.count,
         edits=[level_strength(text) for text in args.edit],

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from toolkit.cli.terminal import command, say, show, show_json, whole
+from toolkit.training import NAMES
 
 WHOLE = 180.0  # minutes for the bundle
 BUNDLE = Path(__file__).parent.parent / "weights"
@@ -21,9 +22,7 @@ def add(commands) -> None:
         "  pellucid train prior --steps 500 --seed 1 --weights my-weights",
         run_train,
     )
-    train.add_argument(
-        "model", help="all, or one of clip autoencoder judge upsampler prior unet decoder guard"
-    )
+    train.add_argument("model", help=f"all, or one of {' '.join(NAMES)}")
     train.add_argument(
         "--budget", help="time for all of it: 3h, 90m, 600s (3h; one model its share)"
     )

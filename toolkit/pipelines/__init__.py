@@ -19,12 +19,20 @@ def _shared_clip():
 
 
 @cache
-def load_pipeline(name: str):
-    """A shipped pipeline by name, loaded once. Raises UserError naming those there are."""
+def _loaded(name: str):
     from toolkit.pipelines.stable_diffusion import StableDiffusion
     from toolkit.pipelines.unclip import UnClip
 
     kinds = {"stable-diffusion": StableDiffusion, "unclip": UnClip}
-    if name not in kinds:
-        raise UserError(f"no pipeline is named {name!r}; choose one of {', '.join(PIPELINES)}")
     return kinds[name](WEIGHTS / name, _shared_clip())
+
+
+def load_pipeline(name: str, prior: str = "diffusion"):
+    """A shipped pipeline by name, loaded once; `prior` is unCLIP's (toolkit.priors.PRIORS).
+
+    Raises UserError naming those there are.
+    """
+    if name not in PIPELINES:
+        raise UserError(f"no pipeline is named {name!r}; choose one of {', '.join(PIPELINES)}")
+    pipeline = _loaded(name)
+    return pipeline.with_prior(prior) if name == "unclip" else pipeline

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from probes import Space
 from toolkit.clip import Clip, TextEncoding, file_hash
 from toolkit.errors import UserError
 from toolkit.pipelines.batch import Batch, Edit, Trace, check_request, generators, noise
-from toolkit.priors import DiffusionPrior
+from toolkit.priors import load_prior
 from toolkit.training.data import to_pictures
 from toolkit.training.decoder import project
 from toolkit.training.upsampler import enlarge
@@ -21,16 +22,19 @@ DECODER_STEPS, DECODER_GUIDANCE, UPSAMPLER_STEPS = 20, 2.0, 6
 
 
 class UnClip:
-    """The whole pipeline, one image a seed. Edits enter at the image embedding."""
+    """The whole pipeline, one image a seed. Edits enter at the image embedding.
+
+    `prior` is one of toolkit.priors.PRIORS. Raises UserError for an unknown one.
+    """
 
     name, site = "unclip", "image_embedding"
 
-    def __init__(self, folder: Path, clip: Clip):
+    def __init__(self, folder: Path, clip: Clip, prior: str = "diffusion"):
         from diffusers import DDIMScheduler, UNet2DConditionModel, UNet2DModel
         from diffusers.pipelines.deprecated.unclip.text_proj import UnCLIPTextProjModel
 
+        self.prior_name, self.prior = prior, load_prior(prior, folder)
         try:
-            self.prior = DiffusionPrior(folder)
             self.decoder = UNet2DConditionModel.from_pretrained(folder / "decoder").float().eval()
             self.text_proj = (
                 UnCLIPTextProjModel.from_pretrained(folder / "text_proj").float().eval()
@@ -45,6 +49,14 @@ class UnClip:
         self.folder, self.clip = folder, clip
         self.hash = file_hash(folder / "decoder" / "diffusion_pytorch_model.safetensors")
         self.space = Space(clip.hash, self.site)
+
+    def with_prior(self, name: str) -> UnClip:
+        """The same pipeline with another prior; networks are shared, not copied."""
+        if name == self.prior_name:
+            return self
+        other = copy.copy(self)
+        other.prior_name, other.prior = name, load_prior(name, self.folder)
+        return other
 
     def _edited(self, embeddings: torch.Tensor, edits: Sequence[Edit]) -> torch.Tensor:
         for edit in edits:

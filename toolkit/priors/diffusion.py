@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from toolkit.clip import TextEncoding
+from toolkit.priors.candidates import best_of, starts
 
 STEPS, GUIDANCE = 12, 1.0
 
@@ -39,14 +40,7 @@ class DiffusionPrior:
         Two candidates a seed, as in the paper; the higher dot product with the text wins.
         """
         n, d = text.embedding.shape
-        # Each seed's two candidates come from a generator of their own, apart from the pixels'.
-        start = torch.cat(
-            [
-                torch.randn((2, d), generator=torch.Generator().manual_seed(int(s) ^ 0x5EED))
-                for s in seeds
-            ]
-        )
-        x = start  # (2n, d): candidates of one seed side by side
+        x = starts(seeds, 2, d)
         given, states, mask = (
             t.repeat_interleave(2, 0) for t in (text.embedding, text.states, text.mask)
         )
@@ -62,11 +56,8 @@ class DiffusionPrior:
                 base = self.model(x, time, *blank).predicted_image_embedding
                 clean = base + guidance * (clean - base)
             x = self.scheduler.step(clean, time, x).prev_sample
-            kept.append(self.model.post_process_latents(clean).view(n, 2, d))
-        found = torch.nn.functional.normalize(self.model.post_process_latents(x), dim=-1).view(
-            n, 2, d
-        )
-        best = (found @ text.embedding[:, :, None]).squeeze(-1).argmax(1)
+            kept.append(self.model.post_process_latents(clean))
+        best, chosen = best_of(self.model.post_process_latents(x), text.embedding, 2)
         if trace is not None:
-            trace.prior = np.stack([step[torch.arange(n), best].numpy() for step in kept])
-        return found[torch.arange(n), best]
+            trace.prior = np.stack([step[chosen].numpy() for step in kept])
+        return best

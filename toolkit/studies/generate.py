@@ -36,9 +36,18 @@ BATCH, MOST = 24, 1000
 class Door:
     """Models, guard, keys and ledger, loaded once; `draw` is the only way out for a picture."""
 
-    def __init__(self, run: RunWriter, clip: Clip, judge: Any, guard: Guard, keys: Keys):
+    def __init__(
+        self,
+        run: RunWriter,
+        clip: Clip,
+        judge: Any,
+        guard: Guard,
+        keys: Keys,
+        prior: str = "diffusion",
+    ):
         from safety import Ledger as Log
 
+        self.prior = prior
         self.run, self.clip, self.judge, self.guard, self.keys = run, clip, judge, guard, keys
         self.ledger: Ledger = Log(run.file("ledger"), keys.ledger)
         self.names = tuple(SHORT)
@@ -48,7 +57,7 @@ class Door:
         """A pipeline by name; its hash goes into the run's manifest."""
         from toolkit.pipelines import load_pipeline
 
-        found = load_pipeline(name)
+        found = load_pipeline(name, self.prior)
         self.run.manifest["models"] |= {"clip": self.clip.hash, name: found.hash}
         return found
 
@@ -172,10 +181,12 @@ def _steps(trace: Trace, row: int) -> dict[str, np.ndarray]:
     return steps
 
 
-def open_door(run: RunWriter, say: Callable[[str], None] = lambda text: None) -> Door:
+def open_door(
+    run: RunWriter, say: Callable[[str], None] = lambda text: None, prior: str = "diffusion"
+) -> Door:
     """Load what drawing into a run needs; keys and certificate are made on first use.
 
-    Raises UserError for weights or keys that are missing or damaged.
+    `prior` is unCLIP's. Raises UserError for weights or keys that are missing or damaged.
     """
     from safety.keys import keys
     from toolkit.clip import load_clip
@@ -186,7 +197,7 @@ def open_door(run: RunWriter, say: Callable[[str], None] = lambda text: None) ->
     if not folder.exists():
         say(f"making a watermark key and a development certificate in {folder}")
     clip = load_clip()
-    return Door(run, clip, load_judge("cnn"), load_guard(clip), keys(folder))
+    return Door(run, clip, load_judge("cnn"), load_guard(clip), keys(folder), prior)
 
 
 def chosen_pipelines(name: str) -> tuple[str, ...]:
@@ -203,6 +214,7 @@ def generate_run(
     *,
     prompts: Sequence[str],
     pipeline: str,
+    prior: str,
     seed: int,
     count: int,
     edits: Sequence[tuple[str, float]],
@@ -212,10 +224,12 @@ def generate_run(
 ) -> list[dict[str, Any]]:
     """`pellucid generate`: a run of the prompts, `count` seeds each. Returns one row a picture."""
     from toolkit.pipelines.batch import check_request
+    from toolkit.priors import known_prior
     from toolkit.report import write_report
     from toolkit.studies.steer import find_direction
 
     names = chosen_pipelines(pipeline)
+    known_prior(prior)
     if not 1 <= count <= MOST:
         raise UserError(
             f"{count} pictures a prompt were asked for; --count is at least 1, at most {MOST}"
@@ -229,8 +243,10 @@ def generate_run(
     }
     config = {"prompts": list(prompts), "pipelines": list(names), "seed": seed, "count": count}
     config["edits"] = [list(edit) for edit in edits]
+    if "unclip" in names:
+        config["prior"] = prior
     with RunWriter(out, "pellucid generate", config, replace) as run:
-        door = open_door(run, say)
+        door = open_door(run, say, prior)
         samples = []
         for name in names:
             say(f"{name}: {len(texts)} pictures")

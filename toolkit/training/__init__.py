@@ -23,13 +23,16 @@ class Recipe:
 
 
 RECIPES: tuple[Recipe, ...] = (
-    Recipe("clip", "clip", 0.20, 8e-4, 0.995, 0.05, "CLIP: text and image towers"),
-    Recipe("autoencoder", "stable-diffusion", 0.12, 1e-3, 0.998, 0.0, "AutoencoderKL, f = 4"),
+    Recipe("clip", "clip", 0.19, 8e-4, 0.995, 0.05, "CLIP: text and image towers"),
+    Recipe("autoencoder", "stable-diffusion", 0.11, 1e-3, 0.998, 0.0, "AutoencoderKL, f = 4"),
     Recipe("judge", "judge", 0.06, 1e-3, 0.998, 0.01, "the CNN judge"),
     Recipe("upsampler", "unclip", 0.06, 6e-4, 0.998, 0.01, "unCLIP upsampler, 32 to 64 px"),
-    Recipe("prior", "unclip", 0.05, 5e-4, 0.998, 0.01, "unCLIP diffusion prior"),
-    Recipe("unet", "stable-diffusion", 0.27, 6e-4, 0.999, 0.01, "Stable Diffusion U-Net"),
-    Recipe("decoder", "unclip", 0.24, 6e-4, 0.999, 0.01, "unCLIP decoder, 32 px"),
+    Recipe("prior", "unclip", 0.04, 5e-4, 0.998, 0.01, "unCLIP diffusion prior"),
+    Recipe("flow", "unclip", 0.04, 5e-4, 0.998, 0.01, "unCLIP prior by flow matching"),
+    Recipe("autoregressive", "unclip", 0.04, 8e-4, 0.998, 0.01, "unCLIP autoregressive prior"),
+    Recipe("linear", "unclip", 0.0, 0.0, 0.0, 0.0, "unCLIP linear prior, fitted at once"),
+    Recipe("unet", "stable-diffusion", 0.24, 6e-4, 0.999, 0.01, "Stable Diffusion U-Net"),
+    Recipe("decoder", "unclip", 0.22, 6e-4, 0.999, 0.01, "unCLIP decoder, 32 px"),
     Recipe(
         "guard", "guard", 0.0, 0.0, 0.0, 0.0, "the guard's concepts and templates, fitted at once"
     ),
@@ -98,7 +101,7 @@ def run(recipe: Recipe, plan, weights: Path, checkpoints: Path, portraits: int =
     """Run one recipe into `weights`; returns its record (steps, seconds, hardware, settings)."""
     from toolkit import guarding
     from toolkit.clip import load_clip
-    from toolkit.training import autoencoder, clip, decoder, judge, prior, unet, upsampler
+    from toolkit.training import autoencoder, clip, decoder, judge, prior, priors, unet, upsampler
 
     folder, vae, words = (
         weights / recipe.folder,
@@ -111,6 +114,11 @@ def run(recipe: Recipe, plan, weights: Path, checkpoints: Path, portraits: int =
         "judge": lambda: judge.train(folder, checkpoints, plan, vae, portraits),
         "upsampler": lambda: upsampler.train(folder, checkpoints, plan, portraits),
         "prior": lambda: prior.train(folder, checkpoints, plan, words, portraits),
+        "flow": lambda: priors.train_flow(folder, checkpoints, plan, words, portraits),
+        "autoregressive": lambda: priors.train_autoregressive(
+            folder, checkpoints, plan, words, portraits
+        ),
+        "linear": lambda: priors.train_linear(folder, checkpoints, plan, words, portraits),
         "unet": lambda: unet.train(folder, checkpoints, plan, words, portraits),
         "guard": lambda: guarding.fit(load_clip(str(words)), folder, plan.seed),
         "decoder": lambda: decoder.train(folder, checkpoints, plan, words, portraits),
