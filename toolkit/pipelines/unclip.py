@@ -80,24 +80,67 @@ class UnClip:
         *,
         steps: int = DECODER_STEPS,
         guidance: float = DECODER_GUIDANCE,
+        eta: float = 0.0,
     ) -> np.ndarray:
-        """(n, d) image embeddings to (n, 64, 64, 3) uint8 pictures; `start` (n, 3, 32, 32)."""
+        """(n, d) image embeddings to (n, 64, 64, 3) uint8 pictures; `start` (n, 3, 32, 32).
+
+        `eta` is DDIM's share of fresh noise at each step (Song et al. 2021, equation 16).
+        """
         sources = generators(seeds)
-        given = torch.as_tensor(np.asarray(embeddings), dtype=torch.float32)
         small = noise((3, 32, 32), sources) if start is None else start.float()
-        small = self._small(given, small, steps, guidance, trace)
+        predict = self._predictor(embeddings, guidance)
+        small = self._small(predict, small, steps, trace, eta, sources)
         return to_pictures(self._large(small, noise((3, 64, 64), sources)))
 
-    def _small(self, given, x, steps: int, guidance: float, trace: Trace | None) -> torch.Tensor:
+    @torch.no_grad()
+    def invert(
+        self,
+        small: torch.Tensor,
+        embeddings: np.ndarray | torch.Tensor,
+        *,
+        steps: int = DECODER_STEPS,
+        guidance: float = 1.0,
+        rounds: int = 4,
+    ) -> torch.Tensor:
+        """The noise x_T (n, 3, 32, 32) from which DDIM draws `small` (n, 3, 32, 32) in [-1, 1].
+
+        With the embedding it is the bipartite latent of Ramesh et al. 2022, section 3. Every step
+        is undone by a fixed point of DDIM's own step, not by its linearisation, so that the way
+        back is the way there (as in Pan et al. 2023, AIDI); strong guidance needs more `rounds`.
+        """
+        predict, schedule, x = self._predictor(embeddings, guidance), self.decoder_schedule, small
+        schedule.set_timesteps(steps)
+        for time in reversed(schedule.timesteps):
+            after = x
+            for _ in range(rounds):
+                x = x + after - schedule.step(predict(x, time), time, x).prev_sample
+        return x
+
+    def _predictor(self, embeddings, guidance: float):
+        """Classifier-free guided prediction for these embeddings (Ho & Salimans 2022)."""
+        given = torch.as_tensor(np.asarray(embeddings), dtype=torch.float32)
         nothing = self.text_proj.learned_classifier_free_guidance_embeddings.expand_as(given)
         tokens, added = project(self.text_proj, torch.cat([nothing, given]))
+
+        def predict(x: torch.Tensor, time: torch.Tensor) -> torch.Tensor:
+            if guidance == 1:
+                half = len(x)
+                return self.decoder(x, time, tokens[half:], class_labels=added[half:]).sample
+            both = self.decoder(torch.cat([x, x]), time, tokens, class_labels=added).sample
+            without, wanted = both.chunk(2)
+            return without + guidance * (wanted - without)
+
+        return predict
+
+    def _small(
+        self, predict, x, steps: int, trace: Trace | None, eta: float, sources
+    ) -> torch.Tensor:
         schedule = self.decoder_schedule
         schedule.set_timesteps(steps)
         kept, foreseen = [], []
         for time in schedule.timesteps:
-            both = self.decoder(torch.cat([x, x]), time, tokens, class_labels=added).sample
-            without, wanted = both.chunk(2)
-            step = schedule.step(without + guidance * (wanted - without), time, x)
+            fresh = noise((3, 32, 32), sources) if eta else None
+            step = schedule.step(predict(x, time), time, x, eta=eta, variance_noise=fresh)
             x = step.prev_sample
             if trace is not None:
                 kept.append(x.numpy().copy())

@@ -71,19 +71,22 @@ class Door:
         group: str = "prompts",
         traced: bool = False,
         references: np.ndarray | None = None,
+        how: Callable[..., Any] | None = None,
+        start: Any = None,
     ) -> list[Sample]:
         """Draw one picture a prompt and release those that the guard lets pass.
 
         `edits` are (direction, strength in sigmas) and hold for all of them; `traced` keeps every
-        step. `references` (m, h, w, 3) uint8 are pictures that the request starts from. Raises
-        UserError for a bad request.
+        step. `references` (m, h, w, 3) uint8 are pictures that the request starts from. `how`
+        draws in place of the pipeline's `generate`, with its parameters; `start` goes to it, one
+        row a prompt. Raises UserError for a bad request.
         """
         from toolkit.pipelines import Edit, Trace
 
         model, trace = self.pipeline(pipeline), Trace() if traced else None
-        guarded = self.guard(model.generate, pipeline)
+        guarded = self.guard(how or model.generate, pipeline)
         changes = [Edit(direction, strength) for direction, strength in edits]
-        result = guarded(prompts, seeds, changes, trace=trace, references=references)
+        result = guarded(prompts, seeds, changes, start, trace, references=references)
         edit = _edit_facts(edits)
         samples = []
         for index, (prompt, seed) in enumerate(zip(prompts, seeds, strict=True)):

@@ -17,7 +17,6 @@ from toolkit.training.data import PortraitSet, portrait_set
 from toolkit.training.loop import Plan, autocast, device, fit
 from toolkit.training.prior import DROPPED, MODEL, cached_embeddings
 
-
 MOST = 10_000  # pairs of the linear fit: a map of 192 by 192 needs no more
 
 
