@@ -38,10 +38,23 @@ def prior_schedule():
 
 
 def decoder_schedule():
-    """The 32 px decoder and the upsampler: cosine, v-prediction, in pixels."""
+    """The 32 px decoder: cosine, v-prediction, in pixels."""
+    return _pixels("v_prediction")
+
+
+def upsampler_schedule():
+    """The upsampler: cosine, predicting the clean picture.
+
+    It sees the small picture, so the clean one is nearly known from the start; predicting v would
+    have a small network carry every pixel's noise through, and leaves a grain.
+    """
+    return _pixels("sample")
+
+
+def _pixels(prediction: str):
     return _ddim(
         beta_schedule="squaredcos_cap_v2",
-        prediction_type="v_prediction",
+        prediction_type=prediction,
         clip_sample=True,
         clip_sample_range=1.0,
     )

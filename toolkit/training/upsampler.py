@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from toolkit.pipelines.schedules import decoder_schedule
+from toolkit.pipelines.schedules import upsampler_schedule
 from toolkit.training.data import portrait_set
 from toolkit.training.loop import Plan, autocast, device, fit
 from toolkit.training.unet import noised
@@ -52,17 +52,17 @@ def train(folder: Path, checkpoints: Path, plan: Plan, portraits: int = 30_000, 
     from diffusers import UNet2DModel
 
     data = portrait_set("train", portraits, plan.seed, checkpoints)
-    scheduler = decoder_schedule()
+    scheduler = upsampler_schedule()
     torch.manual_seed(plan.seed)
     model = UNet2DModel(**MODEL)
 
     def loss_of(model, rng: np.random.Generator) -> torch.Tensor:
         clean = data.images(np.sort(rng.integers(len(data), size=batch))).to(device())
         small = damage_small(functional.avg_pool2d(clean, 2), rng)
-        times, noisy, target = noised(scheduler, clean)
+        times, noisy, _ = noised(scheduler, clean)
         with autocast():
             out = model(torch.cat([noisy, enlarge(small)], 1), times).sample
-        return functional.mse_loss(out.float(), target)
+        return functional.mse_loss(out.float(), clean)
 
     average, record = fit("upsampler", model, loss_of, plan, checkpoints)
     average.half().save_pretrained(folder / "super_res_first")
