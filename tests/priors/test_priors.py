@@ -20,7 +20,7 @@ TEXTS = ["a smiling old chef with glasses", "a doctor with long red hair on a bl
 
 @pytest.fixture(scope="module", params=PRIORS)
 def prior(request, weights):
-    return load_prior(request.param, weights / "unclip")
+    return load_prior(request.param, weights / "unclip", load_clip())
 
 
 def test_every_prior_gives_unit_embeddings_and_a_trace(prior) -> None:

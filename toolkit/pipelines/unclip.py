@@ -18,7 +18,7 @@ from toolkit.training.data import to_pictures
 from toolkit.training.decoder import project
 from toolkit.training.upsampler import enlarge
 
-DECODER_STEPS, DECODER_GUIDANCE, UPSAMPLER_STEPS = 20, 2.0, 6
+DECODER_STEPS, DECODER_GUIDANCE, UPSAMPLER_STEPS = 20, 2.0, 3
 GUIDED_BELOW = 700  # of 1000 noise levels
 
 
@@ -34,7 +34,7 @@ class UnClip:
         from diffusers import DDIMScheduler, UNet2DConditionModel, UNet2DModel
         from diffusers.pipelines.deprecated.unclip.text_proj import UnCLIPTextProjModel
 
-        self.prior_name, self.prior = prior, load_prior(prior, folder)
+        self.prior_name, self.prior = prior, load_prior(prior, folder, clip)
         try:
             self.decoder = UNet2DConditionModel.from_pretrained(folder / "decoder").float().eval()
             self.text_proj = (
@@ -56,7 +56,7 @@ class UnClip:
         if name == self.prior_name:
             return self
         other = copy.copy(self)
-        other.prior_name, other.prior = name, load_prior(name, self.folder)
+        other.prior_name, other.prior = name, load_prior(name, self.folder, self.clip)
         return other
 
     def _edited(self, embeddings: torch.Tensor, edits: Sequence[Edit]) -> torch.Tensor:

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import torch
 
-from toolkit.clip import TextEncoding
+from toolkit.clip import Clip, TextEncoding
 from toolkit.errors import UserError
 
 PRIORS = ("diffusion", "autoregressive", "flow", "linear", "linear-500", "none")
@@ -32,7 +32,7 @@ def known_prior(name: str) -> str:
     return name
 
 
-def load_prior(name: str, folder: Path) -> Prior:
+def load_prior(name: str, folder: Path, clip: Clip) -> Prior:
     """A prior of an unCLIP folder. Raises UserError naming those there are."""
     from toolkit.priors.autoregressive import AutoregressivePrior
     from toolkit.priors.diffusion import DiffusionPrior
@@ -40,7 +40,7 @@ def load_prior(name: str, folder: Path) -> Prior:
     from toolkit.priors.linear import LinearPrior, NoPrior
 
     kinds = {
-        "diffusion": DiffusionPrior,
+        "diffusion": lambda folder: DiffusionPrior(folder, clip),
         "autoregressive": AutoregressivePrior,
         "flow": FlowPrior,
         "linear": LinearPrior,

@@ -9,17 +9,19 @@ from typing import Any
 import numpy as np
 import torch
 
-from toolkit.clip import TextEncoding
+from toolkit.clip import Clip, TextEncoding
 from toolkit.priors.candidates import best_of, starts
 
-STEPS, GUIDANCE = 12, 1.0
+STEPS, GUIDANCE = 10, 1.5
 
 
 class DiffusionPrior:
     """Predicts the clean embedding at each step; draws two and keeps the one nearer the text."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, clip: Clip):
         from diffusers import DDIMScheduler, PriorTransformer
+
+        self.nothing = clip.encode([""])  # what a dropped caption was in training
 
         self.model = PriorTransformer.from_pretrained(folder / "prior").float().eval()
         self.scheduler = DDIMScheduler.from_pretrained(folder / "prior_scheduler")
@@ -33,9 +35,8 @@ class DiffusionPrior:
         *,
         steps: int = STEPS,
         guidance: float = GUIDANCE,
-        nothing: TextEncoding | None = None,
     ) -> torch.Tensor:
-        """(n, d) image embeddings, unit norm. `nothing` encodes "" and is needed past guidance 1.
+        """(n, d) image embeddings, unit norm, with classifier-free guidance on the text.
 
         Two candidates a seed, as in the paper; the higher dot product with the text wins.
         """
@@ -48,10 +49,10 @@ class DiffusionPrior:
         kept = []
         for time in self.scheduler.timesteps:
             clean = self.model(x, time, given, states, mask).predicted_image_embedding
-            if guidance != 1 and nothing is not None:
+            if guidance != 1:
+                none = self.nothing
                 blank = (
-                    t.expand(2 * n, *t.shape[1:])
-                    for t in (nothing.embedding, nothing.states, nothing.mask)
+                    t.expand(2 * n, *t.shape[1:]) for t in (none.embedding, none.states, none.mask)
                 )
                 base = self.model(x, time, *blank).predicted_image_embedding
                 clean = base + guidance * (clean - base)
