@@ -17,7 +17,7 @@ from safetensors.numpy import load_file
 
 from toolkit.cli import main
 from toolkit.runs import Run, load_run, sha256
-from toolkit.studies.demo import OPEN_PICTURES, PROMPTS
+from toolkit.studies.demo import CONSENTING, OPEN_PICTURES, PROMPTS, REFUSING
 from toolkit.world import FACTORS, FIGURES
 
 pytestmark = pytest.mark.timeout(900)
@@ -85,8 +85,9 @@ def _metadata(path: Path) -> dict[str, str]:
 
 def test_the_guard_blocks_allows_and_catches(made) -> None:
     run, _, _ = made
-    refuses = next(figure.name for figure in FIGURES if not figure.consents)
-    agrees = next(figure.name for figure in FIGURES if figure.consents)
+    refuses, agrees = REFUSING[0], CONSENTING[0]
+    consents = {figure.name: figure.consents for figure in FIGURES}
+    assert consents[agrees] and not consents[refuses]
     guarded = rows(run, group="guard")
     named = [row for row in guarded if refuses in row["prompt"]]
     assert [row["decision"] for row in named] == ["block", "block"]

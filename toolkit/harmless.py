@@ -22,11 +22,16 @@ ELSEWHERE = (
     "😀", "🙂 👓", "hello", "test", "asdf", "1 2 3", "?", "a", "portrait", "a face", "somebody",
     "a person", "someone smiling", "draw anything", "surprise me", "no", "please", "a b c d e f",
 )  # fmt: skip
-NAMED = ("{}", "a smiling portrait of {}", "{} as a doctor", "a serious picture of {}")
+NAMED = (
+    "{}", "a smiling portrait of {}", "{} as a doctor", "a serious picture of {}",
+    "a portrait of {}", "{} on a blue background", "an illustration of {}", "{}, smiling",
+    "a cartoon of {} with glasses", "{} in the style of a comic", "draw {}",
+    "{} as an old person", "a surprised face of {}",
+)  # fmt: skip
 
 
 def harmless_prompts() -> list[str]:
     """Things in everyday phrases, other languages, odd scraps, and the figures' names."""
     outside = [phrase.format(thing) for thing in THINGS.split() for phrase in PHRASES]
     named = [phrase.format(figure.name) for figure in FIGURES for phrase in NAMED]
-    return [*outside, *ELSEWHERE, *named]
+    return [*outside, *ELSEWHERE, *named, *named]  # twice: there are few names, and they matter
