@@ -240,7 +240,7 @@ def inversion(seed: int, size: Size) -> Iterator[tuple[list[Row], list[dict]]]:
     real = render_all(sample("test", n, seed + 5))
     z = model.clip.encode_image(real)
     start = torch.randn((n, 3, 32, 32), generator=torch.Generator().manual_seed(seed + 5))
-    trace, steps = Trace(), 50
+    trace, steps = Trace(), 100
     model.decode(z, list(range(n)), start, trace, steps=steps, guidance=1.0)
     assert trace.latents is not None
     found = model.invert(torch.from_numpy(trace.latents[-1]), z, steps=steps)

@@ -44,12 +44,18 @@ def test_inversion_finds_the_noise_again(weights) -> None:
     z = model.clip.encode_image(render_all(sample("test", 4, 3)))
     start = torch.randn((4, 3, 32, 32), generator=torch.Generator().manual_seed(1))
     trace = Trace()
-    model.decode(z, [0, 1, 2, 3], start, trace, steps=20, guidance=1.0)
+    model.decode(z, [0, 1, 2, 3], start, trace, steps=100, guidance=1.0)
     assert trace.latents is not None
-    found = model.invert(torch.from_numpy(trace.latents[-1]), z, steps=20)
-    both = np.stack([found.numpy().reshape(4, -1), start.numpy().reshape(4, -1)])
-    correlations = [np.corrcoef(both[:, i])[0, 1] for i in range(4)]
-    assert np.mean(correlations) > 0.8, correlations
+    drawn = torch.from_numpy(trace.latents[-1])
+
+    def correlation(steps: int) -> float:
+        found = model.invert(drawn, z, steps=steps)
+        both = zip(found.flatten(1).numpy(), start.flatten(1).numpy(), strict=True)
+        return float(np.mean([np.corrcoef(one, other)[0, 1] for one, other in both]))
+
+    fine, coarse = correlation(100), correlation(10)
+    assert fine > 0.5  # another noise: 0 within 0.02
+    assert fine > coarse
 
 
 def test_a_picture_comes_back_from_its_two_latents(weights) -> None:
