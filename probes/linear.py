@@ -48,12 +48,19 @@ def along(vector: np.ndarray, X: np.ndarray, space: Space, name: str, method: st
     return Direction(unit, X.mean(0), float((X @ unit).std()), space, name, method, evidence)
 
 
+def pattern(weights: np.ndarray, X: np.ndarray) -> np.ndarray:
+    """Covariance of the vectors `X` (n, d) times weights (d,) (Haufe et al. 2014, equation 7)."""
+    centred = X - X.mean(0)
+    return centred.T @ (centred @ weights) / len(X)
+
+
 class LinearDirections(BaseEstimator):
     """One logistic probe a factor; a direction a binary factor, or one a level ("skin=pale").
 
-    The directions are the probes' weights mapped back from whitened-by-scale vectors, so they
-    point where the classifier's evidence grows. Binary ones point to the level that is *on*
-    (yes, old). Evidence: cross-validated balanced accuracy, the same with shuffled labels (a
+    The directions are the probes' activation *patterns*, covariance times weights (Haufe et al.
+    2014): the weights say how to read a factor and lean on axes where vectors hardly vary, the
+    pattern says how vectors change with it, which is where to push. Binary ones point to the
+    level that is *on* (yes, old). Evidence: cross-validated balanced accuracy, the same with shuffled labels (a
     control task, Hewitt & Liang 2019) and their difference, selectivity.
 
     Learned: `directions_` (name to Direction), `scores_` (factor to balanced accuracy),
@@ -127,11 +134,11 @@ class LinearDirections(BaseEstimator):
                     weights = probe.coef_[list(probe.classes_).index(level)]
                 name = factor if len(levels) == 2 else f"{factor}={level}"
                 self.directions_[name] = along(
-                    weights / self.scale_,
+                    pattern(weights / self.scale_, X[rows]),
                     X,
                     space,
                     name,
-                    "logistic probe",
+                    "logistic probe, its pattern",
                     evidence | {"level": level},
                 )
         return self

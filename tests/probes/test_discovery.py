@@ -92,3 +92,15 @@ def test_effect_by_hand():
     assert effect.leakage == {"age": pytest.approx(1 / 2)}
     assert exact_interval(0, 0) == (0, 1)
     assert exact_interval(3, 3)[0] == pytest.approx(0.025 ** (1 / 3))
+
+
+def test_the_direction_says_how_vectors_change_not_how_to_read_them() -> None:
+    """Haufe et al. 2014, figure 1: a second axis that carries only the noise of the first."""
+    rng = np.random.default_rng(4)
+    on, noise = rng.integers(2, size=2000), rng.normal(size=2000)
+    X = np.stack([on + noise, 0.9 * noise], 1) + 0.01 * rng.normal(size=(2000, 2))
+    vector = LinearDirections(SPACE).fit(X, {"glasses": np.array(["no", "yes"])[on]})
+    found = vector.directions_["glasses"].vector
+    probe = vector.probes_["glasses"].coef_[0]
+    assert abs(probe[1]) > 0.5 * abs(probe[0])  # reading needs both axes
+    assert found[0] > 0.98 and abs(found[1]) < 0.15  # the factor moves the first alone
