@@ -60,8 +60,8 @@ class LinearDirections(BaseEstimator):
     The directions are the probes' activation *patterns*, covariance times weights (Haufe et al.
     2014): the weights say how to read a factor and lean on axes where vectors hardly vary, the
     pattern says how vectors change with it, which is where to push. Binary ones point to the
-    level that is *on* (yes, old). Evidence: cross-validated balanced accuracy, the same with shuffled labels (a
-    control task, Hewitt & Liang 2019) and their difference, selectivity.
+    level that is *on* (yes, old). Evidence: cross-validated balanced accuracy, the same with
+    shuffled labels (a control task, Hewitt & Liang 2019) and their difference, selectivity.
 
     Learned: `directions_` (name to Direction), `scores_` (factor to balanced accuracy),
     `selectivity_`, `classes_` (factor to levels), `probes_`.
