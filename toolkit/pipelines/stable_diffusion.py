@@ -14,7 +14,7 @@ from toolkit.errors import UserError
 from toolkit.pipelines.batch import Batch, Edit, Trace, check_request, generators, noise
 from toolkit.training.data import to_pictures
 
-STEPS, GUIDANCE, RESCALE = 25, 4.0, 0.5
+STEPS, GUIDANCE, RESCALE = 25, 3.0, 0.5
 
 
 def rescaled(guided: torch.Tensor, conditional: torch.Tensor, share: float) -> torch.Tensor:
