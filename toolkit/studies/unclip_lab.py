@@ -163,19 +163,19 @@ def difference(door: Door, picture: np.ndarray, before: str, after: str, seed: i
     said = door.clip.encode_text([before, after])
     mean = door.clip.encode_image(render_all(sample("probe", 400, seed))).mean(0)
     noises = door.pipeline("unclip").invert(small(picture[None]), z[None], **ROUND_TRIP)
+    count, seeds = len(THETAS), (seed,) * len(THETAS)
     lines = []
-    for heading, centre in (
-        ("around the origin, as in the paper", None),
-        ("around the mean of real embeddings", mean),
+    for heading, centre, own in (
+        ("around the origin, as in the paper; one noise", None, None),
+        ("around the mean of real embeddings; one noise", mean, None),
+        ("the same with the picture's own noise, by inversion: it holds on", mean, noises),
     ):
-        moved = np.stack([text_diff(z, said[0], said[1], theta, centre) for theta in THETAS])
         wide = 1 if centre is None else 3  # centred embeddings spread over a wider angle
-        if centre is not None:
-            moved = np.stack([text_diff(z, said[0], said[1], wide * t, centre) for t in THETAS])
-        labels = tuple(f"{wide * theta:.2f} rad" for theta in THETAS)
-        lines.append(
-            Line(heading, labels, moved, (seed,) * len(THETAS), noises.repeat(len(THETAS), 1, 1, 1))
-        )
+        turns = [wide * theta for theta in THETAS]
+        moved = np.stack([text_diff(z, said[0], said[1], turn, centre) for turn in turns])
+        labels = tuple(f"{turn:.2f} rad" for turn in turns)
+        start = None if own is None else own.repeat(count, 1, 1, 1)
+        lines.append(Line(heading, labels, moved, seeds, start))
     return lines
 
 
