@@ -72,6 +72,7 @@ class Causal(nn.Module):
         config = GPT2Config(
             vocab_size=1, n_positions=length + 2 + components, n_embd=width, n_layer=layers,
             n_head=3, resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0,
+            bos_token_id=0, eos_token_id=0,
         )  # fmt: skip
         config._attn_implementation = "eager"  # a faster backward than SDPA in bf16 on CPU
         self.trunk = GPT2Model(config)
