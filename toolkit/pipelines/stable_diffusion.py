@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from probes import Space
 from toolkit.clip import Clip, file_hash
 from toolkit.errors import UserError
 from toolkit.pipelines.batch import Batch, Edit, Trace, check_request, generators, noise
-from toolkit.training.data import to_pictures
+from toolkit.training.data import to_pictures, to_tensor
 
 STEPS, GUIDANCE, RESCALE = 25, 3.0, 0.5
 
@@ -60,9 +61,65 @@ class StableDiffusion:
             states = states + words[..., None] * torch.from_numpy(step).to(states)
         return states
 
+    @torch.no_grad()
+    def states(self, prompts: Sequence[str]) -> torch.Tensor:
+        """(n, L, d) text states of the prompts, as the U-Net reads them."""
+        return self._states(self.clip.tokens(list(prompts)))
+
+    @torch.no_grad()
+    def encode(self, pictures: np.ndarray) -> torch.Tensor:
+        """(n, 64, 64, 3) uint8 pictures to (n, 4, 16, 16) latents of about unit variance."""
+        means = self.vae.encode(to_tensor(pictures)).latent_dist.mean
+        return means * self.vae.config.scaling_factor
+
+    @torch.no_grad()
     def decode(self, latents: torch.Tensor) -> np.ndarray:
         """(n, 4, 16, 16) latents to (n, 64, 64, 3) uint8 pictures."""
         return to_pictures(self.vae.decode(latents / self.vae.config.scaling_factor).sample)
+
+    @torch.no_grad()
+    def denoise(
+        self,
+        states: torch.Tensor,
+        latents: torch.Tensor,
+        trace: Trace | None = None,
+        *,
+        steps: int = STEPS,
+        guidance: float = GUIDANCE,
+        rescale: float = RESCALE,
+        scheduler: Any = None,
+        first: int = 0,
+        after: Callable[[torch.Tensor, int], torch.Tensor] | None = None,
+    ) -> torch.Tensor:
+        """(n, 4, 16, 16) noise to clean latents under text states (n, L, d).
+
+        `scheduler` is a diffusers sampler in place of DDIM; `first` skips that many steps, so that
+        `latents` are those of step `first`; `after(latents, time)` may change the latents that a
+        step left at noise level `time` (-1 when they are clean).
+        """
+        nothing = self.states([""]).expand_as(states)
+        both_states, schedule = torch.cat([nothing, states]), scheduler or self.scheduler
+        schedule.set_timesteps(steps)
+        times = schedule.timesteps[first * getattr(schedule, "order", 1) :]
+        if hasattr(schedule, "set_begin_index"):
+            schedule.set_begin_index(len(schedule.timesteps) - len(times))
+        kept, foreseen = [], []
+        for index, time in enumerate(times):
+            seen = schedule.scale_model_input(latents, time)
+            both = self.unet(torch.cat([seen, seen]), time, both_states).sample
+            without, wanted = both.chunk(2)
+            guided = rescaled(without + guidance * (wanted - without), wanted, rescale)
+            step = schedule.step(guided, time, latents)
+            latents = step.prev_sample
+            if after is not None:
+                latents = after(latents, int(times[index + 1]) if index + 1 < len(times) else -1)
+            if trace is not None:
+                kept.append(latents.numpy().copy())
+                foreseen.append(self.decode(step.pred_original_sample))
+        if trace is not None:
+            trace.timesteps = [int(t) for t in times]
+            trace.latents, trace.predicted = np.stack(kept), np.stack(foreseen)
+        return latents
 
     @torch.no_grad()
     def generate(
@@ -83,24 +140,11 @@ class StableDiffusion:
         probes.WrongSpace for a direction of another model or site.
         """
         check_request(prompts, seeds)
-        conditional = self._edited(prompts, edits)
-        nothing = self._states(self.clip.tokens([""])).expand_as(conditional)
-        states = torch.cat([nothing, conditional])
         latents = noise((4, 16, 16), generators(seeds)) if start is None else start.float()
-        self.scheduler.set_timesteps(steps)
-        kept, foreseen = [], []
-        for time in self.scheduler.timesteps:
-            both = self.unet(torch.cat([latents, latents]), time, states).sample
-            without, wanted = both.chunk(2)
-            guided = rescaled(without + guidance * (wanted - without), wanted, rescale)
-            step = self.scheduler.step(guided, time, latents)
-            latents = step.prev_sample
-            if trace is not None:
-                kept.append(latents.numpy().copy())
-                foreseen.append(self.decode(step.pred_original_sample))
-        if trace is not None:
-            trace.timesteps = [int(t) for t in self.scheduler.timesteps]
-            trace.latents, trace.predicted = np.stack(kept), np.stack(foreseen)
+        latents = self.denoise(
+            self._edited(prompts, edits), latents, trace,
+            steps=steps, guidance=guidance, rescale=rescale,
+        )  # fmt: skip
         return Batch(
             self.decode(latents),
             tuple(prompts),
