@@ -45,11 +45,9 @@ def run_missing(args: argparse.Namespace) -> int:
 
 
 def _run(args: argparse.Namespace, kind: str, make, prompt: str) -> int:
-    from toolkit.studies.unclip_lab import laboratory_run
+    from toolkit.studies.unclip_lab import unclip_run
 
-    done = laboratory_run(
-        args.out, kind, make, args.pictures, prompt, replace=args.replace, say=say
-    )
+    done = unclip_run(args.out, kind, make, args.pictures, prompt, replace=args.replace, say=say)
     if args.json:
         show_json(done)
         return 0

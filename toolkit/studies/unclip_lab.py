@@ -15,10 +15,8 @@ import numpy as np
 import torch
 
 from toolkit.errors import UserError
-from toolkit.runs import RunWriter
-from toolkit.studies.generate import Door, open_door, write_samples
-from toolkit.studies.pictures import Frame, Strip, save, sheet
-from toolkit.studies.samples import Sample
+from toolkit.studies.generate import Door
+from toolkit.studies.laboratory import Drawing, Experiment, laboratory_run
 
 SMALL = 32  # pixels of the decoder, before the upsampler
 THETAS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)  # radians; the paper goes to 0.25 .. 0.50
@@ -95,24 +93,19 @@ class Line:
     eta: float = 0.0
 
 
-def draw_line(door: Door, line: Line, prompt: str, references: np.ndarray) -> list[Sample]:
-    """A line's pictures through the guard, which sees the references and every embedding."""
-    from toolkit.pipelines import Batch
-
+def drawing(door: Door, line: Line, prompt: str) -> Drawing:
+    """A line as the laboratory draws it; the guard sees every embedding."""
     model = door.pipeline("unclip")
 
-    def decode(prompts, seeds, edits=(), start=None, trace=None) -> Batch:
-        given = line.embeddings[start]  # `start` says which rows the guard let through
-        noises = None if line.noises is None else line.noises[start]
-        images = model.decode(given, seeds, noises, trace, eta=line.eta)
-        texts = door.clip.encode_text(list(prompts))
-        return Batch(images, tuple(prompts), tuple(seeds), model.name, texts, given)
+    def decode(rows: np.ndarray, trace) -> np.ndarray:
+        noises = None if line.noises is None else line.noises[rows]
+        seeds = [line.seeds[row] for row in rows]
+        return model.decode(line.embeddings[rows], seeds, noises, trace, eta=line.eta)
 
-    rows = np.arange(len(line.seeds))
-    return door.draw(
-        "unclip", [prompt] * len(rows), line.seeds, group="laboratory", references=references,
-        how=decode, start=rows,
-    )  # fmt: skip
+    prompts = (prompt,) * len(line.seeds)
+    return Drawing(
+        "unclip", line.heading, line.labels, prompts, line.seeds, decode, line.embeddings
+    )
 
 
 def variations(door: Door, picture: np.ndarray, seed: int, count: int = 7) -> list[Line]:
@@ -198,7 +191,7 @@ def ladder(door: Door, picture: np.ndarray, seed: int) -> list[Line]:
     return [Line("what the first components hold", labels, kept, (seed,) * len(labels))]
 
 
-def laboratory_run(
+def unclip_run(
     out: str,
     kind: str,
     make: Callable[[Door, list[np.ndarray]], list[Line]],
@@ -209,45 +202,14 @@ def laboratory_run(
     say: Callable[[str], None],
 ) -> dict[str, Any]:
     """Draw an experiment into a run: pictures, `laboratory/KIND.png`, the report."""
-    from toolkit.report import write_report
-
     pictures = [read_picture(path) for path in paths]
-    with RunWriter(
-        out, f"pellucid unclip {kind}", {"kind": kind, "prompt": prompt}, replace
-    ) as run:
-        door = open_door(run, say)
-        strips = [
-            Strip(
-                "given", tuple(Frame(p, Path(n).name) for p, n in zip(pictures, paths, strict=True))
-            )
-        ]
-        samples: list[Sample] = []
+
+    def experiment(door: Door) -> Experiment:
         lines = make(door, pictures)
-        for line in lines:
-            say(line.heading)
-            with run.timed(line.heading):
-                drawn = draw_line(door, line, prompt, np.stack(pictures))
-            samples += drawn
-            labels = [
-                label if one.image is not None else f"{label}: withheld"
-                for label, one in zip(line.labels, drawn, strict=True)
-            ]
-            strips.append(
-                Strip(
-                    line.heading,
-                    tuple(Frame(s.image, t) for s, t in zip(drawn, labels, strict=True)),
-                )
-            )
-        path = run.file(f"laboratory/{kind}.png")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save(sheet(strips, f"unCLIP: {kind}"), path)
-        write_samples(run, door, samples)
-        write_report(run)
-    kept = [one for one in samples if one.image is not None]
-    return {
-        "run": out,
-        "sheet": f"{out}/laboratory/{kind}.png",
-        "asked": len(samples),
-        "released": len(kept),
-        "withheld": sorted({one.reason for one in samples if one.image is None}),
-    }
+        return Experiment(f"unCLIP: {kind}", [drawing(door, line, prompt) for line in lines])
+
+    given = [(Path(path).name, picture) for path, picture in zip(paths, pictures, strict=True)]
+    return laboratory_run(
+        out, f"pellucid unclip {kind}", kind, experiment,
+        config={"prompt": prompt}, given=given, replace=replace, say=say,
+    )  # fmt: skip

@@ -1,0 +1,122 @@
+"""What both laboratories share: an experiment's pictures, numbers and sheet in one run.
+
+A sheet is made of parts in order: a `Strip` holds what needs no guard (renders of the world, maps,
+charts), a `Drawing` says how to draw, and its pictures come back through the door.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from toolkit.pipelines import Batch
+from toolkit.runs import RunWriter, write_json
+from toolkit.studies.generate import Door, open_door, write_samples
+from toolkit.studies.pictures import Frame, Strip, save, sheet
+from toolkit.studies.samples import Sample
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A row of the sheet that is to be drawn, one label and prompt a picture.
+
+    `draw(rows, trace)` makes the pictures (n, 64, 64, 3) of those rows that the guard let through;
+    `given` (n, d) are image embeddings that the guard has to see; `then` makes the row's strips
+    from its samples in place of one plain strip.
+    """
+
+    pipeline: str
+    heading: str
+    labels: tuple[str, ...]
+    prompts: tuple[str, ...]
+    seeds: tuple[int, ...]
+    draw: Callable[[np.ndarray, Any], np.ndarray]
+    given: np.ndarray | None = None
+    traced: bool = False
+    then: Callable[[list[Sample]], list[Strip]] | None = None
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What an experiment found: the parts of its sheet, and its numbers for `KIND.json`."""
+
+    title: str
+    parts: Sequence[Strip | Drawing]
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+def draw(door: Door, drawing: Drawing, references: np.ndarray | None) -> list[Sample]:
+    """A drawing's pictures through the guard, which sees the references and every embedding."""
+
+    def how(prompts, seeds, edits=(), start=None, trace=None) -> Batch:
+        images = drawing.draw(start, trace)  # `start` says which rows the guard let through
+        texts = door.clip.encode_text(list(prompts))
+        given = None if drawing.given is None else drawing.given[start]
+        return Batch(images, tuple(prompts), tuple(seeds), drawing.pipeline, texts, given)
+
+    return door.draw(
+        drawing.pipeline, drawing.prompts, drawing.seeds, group="laboratory",
+        references=references, how=how, start=np.arange(len(drawing.seeds)), traced=drawing.traced,
+    )  # fmt: skip
+
+
+def strip_of(drawing: Drawing, drawn: Sequence[Sample]) -> Strip:
+    """The drawing's samples under its labels; what was withheld says so."""
+    frames = [
+        Frame(one.image, label if one.image is not None else f"{label}: withheld")
+        for label, one in zip(drawing.labels, drawn, strict=True)
+    ]
+    return Strip(drawing.heading, tuple(frames))
+
+
+def laboratory_run(
+    out: str,
+    command: str,
+    kind: str,
+    make: Callable[[Door], Experiment],
+    *,
+    config: dict[str, Any],
+    given: Sequence[tuple[str, np.ndarray]] = (),
+    replace: bool,
+    say: Callable[[str], None],
+) -> dict[str, Any]:
+    """Do an experiment in a run: pictures, `laboratory/KIND.png` and `.json`, the report.
+
+    `given` are (name, picture) of the user's own files. Returns a summary. Raises UserError for a
+    folder that is in the way.
+    """
+    from toolkit.report import write_report
+
+    references = np.stack([picture for _, picture in given]) if given else None
+    with RunWriter(out, command, {"kind": kind} | config, replace) as run:
+        door = open_door(run, say)
+        strips = [Strip("given", tuple(Frame(p, name) for name, p in given))] if given else []
+        samples: list[Sample] = []
+        with run.timed("measure"):
+            experiment = make(door)
+        for part in experiment.parts:
+            if isinstance(part, Strip):
+                strips.append(part)
+                continue
+            say(part.heading)
+            with run.timed(part.heading):
+                drawn = draw(door, part, references)
+            samples += drawn
+            strips += [strip_of(part, drawn)] if part.then is None else part.then(drawn)
+        save(sheet(strips, experiment.title), run.file(f"laboratory/{kind}.png"))
+        if experiment.facts:
+            write_json(run.file(f"laboratory/{kind}.json"), experiment.facts)
+        write_samples(run, door, samples)
+        write_report(run)
+    kept = [one for one in samples if one.image is not None]
+    summary = {
+        "run": out,
+        "sheet": f"{out}/laboratory/{kind}.png",
+        "asked": len(samples),
+        "released": len(kept),
+        "withheld": sorted({one.reason for one in samples if one.image is None}),
+    }
+    return summary | ({"facts": experiment.facts} if experiment.facts else {})
