@@ -62,9 +62,17 @@ class StableDiffusion:
         return states
 
     @torch.no_grad()
-    def states(self, prompts: Sequence[str]) -> torch.Tensor:
-        """(n, L, d) text states of the prompts, as the U-Net reads them."""
-        return self._states(self.clip.tokens(list(prompts)))
+    def states(self, prompts: Sequence[str], layer: int | None = None) -> torch.Tensor:
+        """(n, L, d) text states of the prompts, as the U-Net reads them.
+
+        `layer` stops the text encoder after so many of its layers, 0 for the words and their
+        places alone; its final norm follows all the same.
+        """
+        ids = self.clip.tokens(list(prompts))
+        if layer is None:
+            return self._states(ids)
+        every = self.text(input_ids=ids, output_hidden_states=True).hidden_states
+        return self.text.final_layer_norm(every[layer])
 
     @torch.no_grad()
     def encode(self, pictures: np.ndarray) -> torch.Tensor:
@@ -103,6 +111,7 @@ class StableDiffusion:
         times = schedule.timesteps[first * getattr(schedule, "order", 1) :]
         if hasattr(schedule, "set_begin_index"):
             schedule.set_begin_index(len(schedule.timesteps) - len(times))
+        latents = latents if first else latents * float(schedule.init_noise_sigma)
         kept, foreseen = [], []
         for index, time in enumerate(times):
             seen = schedule.scale_model_input(latents, time)

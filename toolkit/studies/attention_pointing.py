@@ -138,8 +138,8 @@ def corrected(share: float, chance: float) -> float:
 
 def summary(rows: Sequence[dict[str, Any]], elements: Sequence[str]) -> dict[str, float]:
     """Means over elements, each counting the same: hit, place, word, corrected (the stricter)."""
-    table = {
-        key: float(np.mean([np.mean([r[key] for r in rows if r["element"] == e]) for e in elements]))
-        for key in ("hit", "place", "word")
-    }
+    table = {}
+    for key in ("hit", "place", "word"):
+        each = [np.mean([r[key] for r in rows if r["element"] == one]) for one in elements]
+        table[key] = float(np.mean(each))
     return table | {"corrected": corrected(table["hit"], max(table["place"], table["word"]))}

@@ -11,9 +11,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from toolkit.pipelines import Batch
 from toolkit.runs import RunWriter, write_json
+from toolkit.studies.charts import stacked
 from toolkit.studies.generate import Door, open_door, write_samples
 from toolkit.studies.pictures import Frame, Strip, save, sheet
 from toolkit.studies.samples import Sample
@@ -41,11 +43,12 @@ class Drawing:
 
 @dataclass(frozen=True)
 class Experiment:
-    """What an experiment found: the parts of its sheet, and its numbers for `KIND.json`."""
+    """What an experiment found: its sheet's parts, numbers for `KIND.json`, charts below."""
 
     title: str
     parts: Sequence[Strip | Drawing]
     facts: dict[str, Any] = field(default_factory=dict)
+    charts: Sequence[Image.Image] = ()
 
 
 def draw(door: Door, drawing: Drawing, references: np.ndarray | None) -> list[Sample]:
@@ -106,7 +109,8 @@ def laboratory_run(
                 drawn = draw(door, part, references)
             samples += drawn
             strips += [strip_of(part, drawn)] if part.then is None else part.then(drawn)
-        save(sheet(strips, experiment.title), run.file(f"laboratory/{kind}.png"))
+        whole = stacked([sheet(strips, experiment.title), *experiment.charts])
+        save(whole, run.file(f"laboratory/{kind}.png"))
         if experiment.facts:
             write_json(run.file(f"laboratory/{kind}.json"), experiment.facts)
         write_samples(run, door, samples)
