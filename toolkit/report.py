@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from toolkit.runs import RunWriter, write_bytes
+from toolkit.studies import compare_page
 from toolkit.world.factors import FACTORS
 
 NAMES = {"stable-diffusion": ("Stable Diffusion", "sd"), "unclip": ("unCLIP", "un")}
@@ -310,6 +311,7 @@ def report_html(folder: Path, manifest: dict[str, Any]) -> str:
     style = (Path(__file__).parent / "report.css").read_text()
     sections = (
         _counts(folder, samples, manifest),
+        compare_page.section(folder),
         _gallery(folder, samples),
         _steering(folder),
         _guard(samples),
