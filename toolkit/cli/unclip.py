@@ -12,11 +12,12 @@ def add(commands) -> None:
     unclip = command(
         commands,
         "unclip",
-        "what an image embedding holds: variations, interpolation, text diffs, PCA ladder",
+        "what an image embedding holds: variations, interpolation, text diffs, PCA ladder, badges",
         "  pellucid unclip variations face.png\n"
         "  pellucid unclip interpolate one.png other.png\n"
         '  pellucid unclip diff face.png --before "a person" --after "a person with glasses"\n'
-        "  pellucid unclip ladder face.png",
+        "  pellucid unclip ladder face.png\n"
+        "  pellucid unclip badge",
         run_missing,
     )
     parts = unclip.add_subparsers(title="parts", metavar="PART", parser_class=Parser)
@@ -32,15 +33,24 @@ def add(commands) -> None:
         if name == "diff":
             part.add_argument("--before", default="a person", help='what it is now ("a person")')
             part.add_argument("--after", required=True, help="what it shall be")
-        part.add_argument("--seed", type=whole, default=0, help="of the noise (0)")
-        part.add_argument("--out", default=f"runs/{name}", help=f"the run's folder (runs/{name})")
-        part.add_argument("--replace", action="store_true", help="replace a run of that name")
-        part.add_argument("--json", action="store_true", help="print the summary as JSON")
+        _common(part, name)
+    what = "the typographic attack: lettered badges against CLIP and the decoder"
+    badge = command(parts, "badge", what, "  pellucid unclip badge", run_badge)
+    badge.add_argument("--n", type=whole, default=100, help="portraits a figure is from (100)")
+    _common(badge, "badge")
+
+
+def _common(part: argparse.ArgumentParser, name: str) -> None:
+    part.add_argument("--seed", type=whole, default=0, help="of the noise (0)")
+    part.add_argument("--out", default=f"runs/{name}", help=f"the run's folder (runs/{name})")
+    part.add_argument("--replace", action="store_true", help="replace a run of that name")
+    part.add_argument("--json", action="store_true", help="print the summary as JSON")
 
 
 def run_missing(args: argparse.Namespace) -> int:
     raise UserError(
-        "say which experiment: variations, interpolate, diff or ladder; see pellucid unclip --help"
+        "say which experiment: variations, interpolate, diff, ladder or badge; see "
+        "pellucid unclip --help"
     )
 
 
@@ -48,6 +58,10 @@ def _run(args: argparse.Namespace, kind: str, make, prompt: str) -> int:
     from toolkit.studies.unclip_lab import unclip_run
 
     done = unclip_run(args.out, kind, make, args.pictures, prompt, replace=args.replace, say=say)
+    return _answer(args, done)
+
+
+def _answer(args: argparse.Namespace, done: dict) -> int:
     if args.json:
         show_json(done)
         return 0
@@ -92,4 +106,20 @@ def run_ladder(args: argparse.Namespace) -> int:
     return _run(
         args, "ladder", lambda door, given: ladder(door, given[0], args.seed),
         "a picture from few components",
+    )  # fmt: skip
+
+
+def run_badge(args: argparse.Namespace) -> int:
+    from toolkit.studies.laboratory import laboratory_run
+    from toolkit.studies.typographic import badge
+
+    if args.n < 2:
+        raise UserError(f"--n is {args.n}; an interval needs at least 2 portraits")
+    return _answer(
+        args,
+        laboratory_run(
+            args.out, "pellucid unclip badge", "badge",
+            lambda door: badge(door, args.n, args.seed),
+            config={"n": args.n, "seed": args.seed}, replace=args.replace, say=say,
+        ),
     )  # fmt: skip

@@ -159,6 +159,7 @@ def overlay(picture: np.ndarray, heat: np.ndarray, side: int = 128) -> np.ndarra
 
     large = np.asarray(Image.fromarray(picture).resize((side, side), Image.Resampling.BICUBIC))
     grey = large.astype(np.float32).mean(-1, keepdims=True) * 0.55 + 95
-    share = np.clip(enlarged(heat[None], side)[0] / max(float(heat.max()), 1e-6), 0, 1)[..., None]
+    top = max(float(heat.max()), 0.05)  # a word that looks nowhere stays pale
+    share = np.clip(enlarged(heat[None], side)[0] / top, 0, 1)[..., None]
     warm = np.array([205, 60, 20], np.float32)
     return ((1 - 0.8 * share) * grey + 0.8 * share * warm).clip(0, 255).astype(np.uint8)

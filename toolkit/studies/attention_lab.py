@@ -64,8 +64,12 @@ def _steps(model: Any, prompt: str, seed: int, word: str) -> list[Frame]:
         shares = mean_maps(one, slice(1, None))[0]
         time = int(model.scheduler.timesteps[step])
         heat = word_maps(shares, words)[index]
-        frames.append(Frame(overlay(picture, heat), f"t = {time}"))
+        frames.append(Frame(overlay(picture, heat), f"t = {time}, {_top(heat)}"))
     return frames
+
+
+def _top(heat: np.ndarray) -> str:
+    return f"at most {max(0, round(100 * float(heat.max())))} %"
 
 
 def attention(door: Door, prompts: Sequence[str], n: int, seed: int) -> Experiment:
@@ -87,7 +91,10 @@ def attention(door: Door, prompts: Sequence[str], n: int, seed: int) -> Experime
             heats = word_maps(seen[0], words)
             chosen = [i for i, (word, _) in enumerate(words) if word not in PLAIN][:MOST]
             frames = [Frame(one.image, "drawn")]
-            frames += [Frame(overlay(pictures[0], heats[i]), words[i][0]) for i in chosen]
+            frames += [
+                Frame(overlay(pictures[0], heats[i]), f"{words[i][0]}, {_top(heats[i])}")
+                for i in chosen
+            ]
             strips.append(Strip(one.prompt, tuple(frames)))
         first = next((one for one in drawn if one.image is not None), None)
         if first is not None:

@@ -100,7 +100,7 @@ def chart(
     log_x: bool = False,
     log_y: bool = False,
     y_range: tuple[float, float] | None = None,
-    size: tuple[int, int] = (720, 300),
+    size: tuple[int, int] = (600, 300),
 ) -> Image.Image:
     """Curves with their names at their ends; the y axis spans the data or `y_range`."""
     width, height = (SCALE * s for s in size)
@@ -132,12 +132,17 @@ def chart(
     return paper.resize(size, Image.Resampling.LANCZOS)
 
 
-def stacked(pictures: Sequence[Image.Image]) -> Image.Image:
-    """Pictures under each other on one paper."""
-    width = max(one.width for one in pictures)
-    paper = Image.new("RGB", (width, sum(one.height for one in pictures)), PAPER)
-    y = 0
-    for one in pictures:
-        paper.paste(one, (0, y))
-        y += one.height
+def stacked(head: Image.Image, below: Sequence[Image.Image] = ()) -> Image.Image:
+    """A sheet with charts below it on one paper, side by side where they fit."""
+    places, x, y, high = [], 0, head.height, 0
+    for one in below:
+        if x and x + one.width > head.width:
+            x, y, high = 0, y + high, 0
+        places.append((x, y))
+        x, high = x + one.width, max(high, one.height)
+    width = max([head.width, *(p[0] + one.width for p, one in zip(places, below, strict=True))])
+    paper = Image.new("RGB", (width, y + high), PAPER)
+    paper.paste(head, (0, 0))
+    for one, place in zip(below, places, strict=True):
+        paper.paste(one, place)
     return paper

@@ -109,7 +109,7 @@ def laboratory_run(
                 drawn = draw(door, part, references)
             samples += drawn
             strips += [strip_of(part, drawn)] if part.then is None else part.then(drawn)
-        whole = stacked([sheet(strips, experiment.title), *experiment.charts])
+        whole = stacked(sheet(strips, experiment.title), experiment.charts)
         save(whole, run.file(f"laboratory/{kind}.png"))
         if experiment.facts:
             write_json(run.file(f"laboratory/{kind}.json"), experiment.facts)

@@ -82,14 +82,18 @@ def noising(door: Door, n: int, seed: int) -> Experiment:
         Drawing(SD, "its latents with more and more noise, decoded", labels,
                 ("a portrait with noise",) * len(TIMES), (seed,) * len(TIMES), draw),
     ]  # fmt: skip
-    inside = [r for r in rows if r["snr"] > 1e-4]
-    times = [r["time"] for r in inside]
+    levels = np.arange(0, TIMES[-2] + 1, 10)
+    kept = model.scheduler.alphas_cumprod[levels].double()
     curve = chart(
-        [Series("the schedule", times, [r["snr"] for r in inside]),
-         Series("measured", times, [r["snr_measured"] for r in inside], dots=True)],
-        "The noise is what the schedule says", "noise level t", "signal to noise, variances",
+        [
+            Series("the schedule", levels.tolist(), (kept / (1 - kept)).tolist()),
+            Series("measured", TIMES[:-1], [r["snr_measured"] for r in rows[:-1]], dots=True),
+        ],
+        "The noise is what the schedule says; at t = 999 no signal is left",
+        "noise level t",
+        "signal to noise, variances",
         log_y=True,
-    )  # fmt: skip
+    )
     readable = [r["factors_read"] for r in rows]
     reading = chart(
         [Series("read by the judge", TIMES, [r["value"] for r in readable],
