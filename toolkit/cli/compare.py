@@ -33,13 +33,14 @@ def add(commands) -> None:
 
 def run_compare(args: argparse.Namespace) -> int:
     from toolkit.studies.compare import compare_run, read_prompts
+    from toolkit.studies.compare_systems import CANDIDATES, SYSTEMS
 
     done = compare_run(
         args.out,
         prompts=[*args.prompt, *(read_prompts(args.file) if args.file else [])],
         count=args.count,
         seed=args.seed,
-        candidates=args.candidates,
+        systems=CANDIDATES if args.candidates else SYSTEMS,
         replace=args.replace,
         say=say,
     )

@@ -30,7 +30,7 @@ from toolkit.studies.compare_measures import (
     small,
     variety,
 )
-from toolkit.studies.compare_systems import AT_ONCE, CANDIDATES, SYSTEMS, System
+from toolkit.studies.compare_systems import AT_ONCE, SYSTEMS, System
 from toolkit.studies.compare_verdict import BY_KEY, MEASURES, Table, verdict
 from toolkit.studies.generate import MOST, Door, open_door, write_samples
 from toolkit.studies.samples import Sample
@@ -274,7 +274,7 @@ def compare_run(
     prompts: Sequence[str] = (),
     count: int = COUNT,
     seed: int = 0,
-    candidates: bool = False,
+    systems: Sequence[System] = SYSTEMS,
     replace: bool = False,
     say: Callable[[str], None] = lambda text: None,
     size: Size | None = None,
@@ -289,7 +289,7 @@ def compare_run(
     from toolkit.studies.audit import write_table
     from toolkit.studies.compare_page import write_pictures
 
-    size, systems = size or Size(), CANDIDATES if candidates else SYSTEMS
+    size = size or Size()
     if not 2 <= count <= MOST:
         raise UserError(
             f"{count} pictures a prompt were asked for; --count is at least 2 (variety needs two) "
@@ -329,7 +329,7 @@ def compare_run(
         write_json(run.file("compare.json"), facts)
         write_table(_frame(rows), run.file("compare.parquet"))
         write_pictures(run, rows, systems, texts, {**drawn, "real": real})
-        write_samples(run, door, samples, seed=seed)
+        write_samples(run, door, samples, door.clip.encode_image(real.images), seed)
         write_report(run)
     return {"run": out, "report": f"{out}/report.html", **facts}
 
