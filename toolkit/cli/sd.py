@@ -13,6 +13,7 @@ PROMPTS = [
     "a surprised farmer with a grey beard",
     "a young police officer with glasses on a yellow background",
 ]
+WISH = "a portrait of a person with glasses"
 # name: what it does, and how many pictures a figure is measured on when nothing is said
 PARTS = {
     "noising": ("drown pictures in noise, and compare with the schedule", 64),
@@ -91,13 +92,13 @@ def _answer(args: argparse.Namespace, done: dict) -> int:
 def run_part(args: argparse.Namespace) -> int:
     from toolkit.studies.sd_run import sd_run
 
-    return _answer(
-        args,
-        sd_run(
-            args.out, args.part, getattr(args, "prompts", None) or PROMPTS, n=args.n,
-            seed=args.seed, picture=getattr(args, "picture", None), replace=args.replace, say=say,
-        ),
+    prompts = getattr(args, "prompts", None) or ([WISH] if args.part == "edit" else PROMPTS)
+    picture = getattr(args, "picture", None)
+    done = sd_run(
+        args.out, args.part, prompts, n=args.n, seed=args.seed, picture=picture,
+        replace=args.replace, say=say,
     )  # fmt: skip
+    return _answer(args, done)
 
 
 def run_compression(args: argparse.Namespace) -> int:

@@ -120,7 +120,8 @@ def chart(
         text = _plain(value)
         draw.text((left - 6 * SCALE - draw.textlength(text, font=small), y - 7 * SCALE), text,
                   fill=QUIET, font=small)  # fmt: skip
-    for value in across.ticks:
+    whole = all(x == int(x) for one in series for x in one.x)
+    for value in (v for v in across.ticks if not whole or v == int(v)):
         x, text = across.at(value), _plain(value)
         draw.line([(x, bottom), (x, bottom + 4 * SCALE)], fill=QUIET, width=SCALE)
         draw.text((x - draw.textlength(text, font=small) / 2, bottom + 6 * SCALE), text,

@@ -12,7 +12,6 @@ from toolkit.studies.generate import Door
 from toolkit.studies.laboratory import Experiment, laboratory_run
 
 MOST_PROMPTS = 8
-WISH = "a portrait of a person with glasses"
 
 
 def sd_run(
