@@ -25,7 +25,7 @@ from toolkit.studies.compare_measures import (
     small,
     variety,
 )
-from toolkit.studies.compare_systems import CANDIDATES, SD, SD_FAST, SYSTEMS, UN, UN_BEST, BestOf
+from toolkit.studies.compare_systems import CANDIDATES, SD, SD_FAST, SYSTEMS, UN, UN_FAST, BestOf
 from toolkit.studies.compare_verdict import BY_KEY, MEASURES, difference, pairs, verdict
 from toolkit.world import render_all, sample, visible_levels
 
@@ -131,7 +131,17 @@ def test_only_what_the_interval_carries_is_claimed() -> None:
     assert unsure is not None and unsure.verdict == "inconclusive"
     seconds = difference(BY_KEY["seconds"], _estimate(0.4), _estimate(0.9), None)
     assert seconds is not None and seconds.verdict == "better"  # less is better
+    assert "2.25 times better" in seconds.words
     assert difference(accuracy, _estimate(float("nan")), _estimate(0.9), None) is None
+
+
+def test_what_slows_all_cancels_in_a_ratio() -> None:
+    slow = np.array([1.0, 3.0, 1.0, 2.0, 5.0, 1.0])
+    rounds, made = np.arange(6), np.ones(6)
+    one, two = (jackknife(ratio(k * slow, made), rounds, range(6)) for k in (1.0, 1.5))
+    found = difference(BY_KEY["seconds"], one, two, None)
+    assert found is not None and found.verdict == "better"
+    assert np.exp([found.low, found.high]) == pytest.approx([1.5, 1.5])
 
 
 def test_variety_is_better_near_the_real_one_not_beyond() -> None:
@@ -157,9 +167,9 @@ def test_the_answer_names_advantages_aim_and_cost() -> None:
     keys = [system.key for system in SYSTEMS]
     table = {
         "accuracy_cnn": dict(
-            zip(keys, map(_estimate, (0.97, 0.90, 0.97, 0.95)), strict=True), real=_estimate(0.999)
+            zip(keys, map(_estimate, (0.97, 0.90, 0.97, 0.85)), strict=True), real=_estimate(0.999)
         ),
-        "seconds": dict(zip(keys, map(_estimate, (0.9, 0.6, 0.4, 0.8)), strict=True)),
+        "seconds": dict(zip(keys, map(_estimate, (0.9, 0.6, 0.4, 0.3)), strict=True)),
     }
     lines = verdict(table, SYSTEMS)
     text = "\n".join(lines)
@@ -169,10 +179,10 @@ def test_the_answer_names_advantages_aim_and_cost() -> None:
     )
     assert "Advantages of unCLIP over Stable Diffusion: seconds a picture" in text
     assert f"{SD_FAST.title}, meant to improve on {SD.title}: it does. seconds a picture" in text
-    assert f"{UN_BEST.title}, meant to improve on {UN.title}" in text
+    assert f"{UN_FAST.title}, meant to improve on {UN.title}" in text
     costs = [line for line in lines if line.startswith("Its cost")]
     assert costs[0] == "Its cost: none that is sure."
-    assert "seconds a picture" in costs[1] or "draws what is asked" in costs[1]
+    assert costs[1].startswith("Its cost: draws what is asked (CNN judge): 0.850 against 0.900")
 
 
 def test_every_change_changes_a_system_that_is_there() -> None:

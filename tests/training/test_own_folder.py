@@ -1,9 +1,10 @@
-"""Training on own pictures: what is refused, that a killed run ends the same, and what comes out."""
+"""Training on own pictures: what is refused, that a killed run ends the same, what comes out."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -18,7 +19,6 @@ from torch import nn
 
 from toolkit.cli import main
 from toolkit.clip import load_clip
-from toolkit.errors import UserError
 from toolkit.studies.portraits import described, write_portraits
 from toolkit.training import own, own_diffusion, unet
 from toolkit.training.curves import loss_curve
@@ -129,12 +129,10 @@ def test_a_folder_that_cannot_work_is_refused_in_one_sentence(
 ) -> None:
     BROKEN[sentence](copied)
     monkeypatch.chdir(tmp_path)
-    argv = ["train", "unet", "--data", "damaged", "--from", "nothing", "--steps", "1"]
-    assert main(argv) == 2
+    start = "nothing" if "100" in sentence else "portraits"
+    assert main(["train", "unet", "--data", "damaged", "--from", start, "--steps", "1"]) == 2
     told = capsys.readouterr().err
-    assert told.count("\n") == 1
-    with pytest.raises(UserError, match=sentence):
-        read_own(copied, 100)
+    assert re.search(sentence, told) and told.count("\n") == 1
     assert [p.name for p in tmp_path.iterdir()] == ["damaged"]
 
 

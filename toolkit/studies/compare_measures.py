@@ -15,7 +15,7 @@ from toolkit.studies.asked import asked_levels
 from toolkit.world import Portrait, sample, visible_levels
 
 AXES = 32  # principal axes of the space: few enough for a covariance from a hundred pictures
-ENOUGH = 2 * AXES  # pictures under which no Fréchet distance is given
+ENOUGH = AXES + 16  # pictures under which no Fréchet distance is given
 UNITS = 4  # fewer units than this carry no interval
 
 

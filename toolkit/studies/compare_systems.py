@@ -58,11 +58,11 @@ SD_FAST = System(
     "sd-changed", "Stable Diffusion, 10 steps of DPM-Solver++", "stable-diffusion",
     base="sd", meant_for="seconds", settings={"steps": 10}, solver="dpm",
 )  # fmt: skip
-UN_BEST = System(
-    "unclip-changed", "unCLIP, best of 8 embeddings", "unclip",
-    base="unclip", meant_for="accuracy_cnn", candidates=4,
+UN_FAST = System(
+    "unclip-changed", "unCLIP, linear prior and 10 decoder steps", "unclip",
+    base="unclip", meant_for="seconds", settings={"steps": 10}, prior="linear",
 )  # fmt: skip
-SYSTEMS = (SD, UN, SD_FAST, UN_BEST)
+SYSTEMS = (SD, UN, SD_FAST, UN_FAST)
 
 
 def _sd(key: str, title: str, meant_for: str, solver: str = "ddim", **settings: Any) -> System:
@@ -85,7 +85,8 @@ CANDIDATES = (
     _sd("sd-guidance-1.5", "guidance 1.5", "diversity", guidance=1.5),
     _sd("sd-guidance-6", "guidance 6", "accuracy_cnn", guidance=6.0),
     UN,
-    UN_BEST,
+    UN_FAST,
+    _un("unclip-best", "best of 8 embeddings", "accuracy_cnn", best=4),
     _un("unclip-flow", "flow prior", "accuracy_cnn", prior="flow"),
     _un("unclip-flow-best", "flow prior, best of 8", "accuracy_cnn", prior="flow", best=4),
     _un("unclip-linear", "linear prior", "accuracy_cnn", prior="linear"),

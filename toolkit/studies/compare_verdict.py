@@ -24,6 +24,7 @@ class Measure:
     unit: str
     what: str
     form: str = "{:.3f}"
+    times: bool = False  # compared as a ratio, in which what slowed all systems cancels
 
 
 MEASURES = (
@@ -54,7 +55,7 @@ MEASURES = (
     Measure("blocked", "withheld by the guard", "low", "share", "share that the guard withheld"),
     Measure(
         "seconds", "seconds a picture", "low", "this machine, in eights",
-        "drawing alone, systems in turn on the same prompts",
+        "drawing alone, systems in turn on the same prompts", times=True,
     ),
     Measure("parameters", "parameters", "low", "millions", "numbers in the networks that draw",
             "{:.2f}"),
@@ -71,7 +72,10 @@ Table = Mapping[str, Mapping[str, Estimate]]  # measure, system
 
 @dataclass(frozen=True)
 class Difference:
-    """System against system on a measure; `gain` is positive when the first is better."""
+    """System against system on a measure; `gain` is positive when the first is better.
+
+    It is in the measure's units, or for a measure of `times` the logarithm of the ratio.
+    """
 
     measure: Measure
     one: Estimate
@@ -100,7 +104,11 @@ class Difference:
         text += f"{form(self.one.value)} against {form(self.two.value)}"
         if self.exact:
             return text
-        return f"{text}, gain {form(self.gain)} [{form(self.low)}, {form(self.high)}]"
+        gain, low, high = self.gain, self.low, self.high
+        if self.measure.times:
+            gain, low, high = np.exp([gain, low, high])
+            return f"{text}, {gain:.2f} times better [{low:.2f}, {high:.2f}]"
+        return f"{text}, gain {form(gain)} [{form(low)}, {form(high)}]"
 
 
 def difference(
@@ -117,6 +125,8 @@ def difference(
             return None
         away = [x.of(real, lambda mine, its: abs(mine - its)) for x in (one, two)]
         gain = away[1].of(away[0], lambda its, mine: its - mine)
+    elif measure.times:
+        gain = one.of(two, lambda mine, its: float(np.log(its / mine)))
     else:
         sign = 1.0 if measure.better == "high" else -1.0
         gain = one.of(two, lambda mine, its: sign * (mine - its))

@@ -90,6 +90,8 @@ def learn(request: Request, data: OwnSet, work: Path, say: Say) -> dict[str, Any
         return float(loss_on(average, rows, [data.captions[row] for row in rows]))
 
     drawn = Grid(pipeline, data, fixed_rows(data), request.seed)
+    if drawn.closed:
+        say(drawn.closed)
     share = 1.0 if source is not None else 2 / 3
     average, found = fit(
         "unet", model, loss_of, plan(request, share, RATE.get(request.start, TUNED_RATE)), work,
@@ -129,18 +131,26 @@ def rebuilt_db(pipeline: StableDiffusion, pictures: np.ndarray, latents: torch.T
 class Grid:
     """The sample grid: real pictures above, what the model draws for their captions below.
 
-    Every prompt and picture passes the guard, as everything that is drawn.
+    Every prompt and picture passes the guard, as everything that is drawn; without a guard
+    nothing is shown, and the training goes on.
     """
 
     def __init__(self, pipeline: StableDiffusion, data: OwnSet, rows: np.ndarray, seed: int):
         from toolkit.guarding import load_guard
 
         self.pipeline, self.data, self.rows, self.seed = pipeline, data, rows, seed
-        self.guard = load_guard(load_clip())
+        self.guard, self.closed = None, ""
+        try:
+            self.guard = load_guard(load_clip())
+        except UserError as error:
+            self.closed = f"no sample: {error}"
 
     def __call__(self, average: nn.Module) -> Image.Image:
         from toolkit.studies.pictures import Frame, Strip, sheet
 
+        real = tuple(Frame(self.data.pictures[row]) for row in self.rows)
+        if self.guard is None:
+            return sheet([Strip("own pictures", real), Strip(self.closed, (Frame(None),))])
         self.pipeline.unet = average if device().type == "cpu" else average.cpu()
         captions = [self.data.captions[row] for row in self.rows]
         seeds = [self.seed + index for index in range(len(captions))]
@@ -148,7 +158,6 @@ class Grid:
         done = guarded(captions, seeds, steps=GRID_STEPS)
         average.to(device())
         shown = {} if done.batch is None else dict(zip(done.kept, done.batch.images, strict=True))
-        real = tuple(Frame(self.data.pictures[row]) for row in self.rows)
         drawn = tuple(
             Frame(shown.get(i), text if i in shown else f"withheld: {done.decisions[i].reason}")
             for i, text in enumerate(captions)
