@@ -77,7 +77,7 @@ class StableDiffusion:
     @torch.no_grad()
     def encode(self, pictures: np.ndarray) -> torch.Tensor:
         """(n, 64, 64, 3) uint8 pictures to (n, 4, 16, 16) latents of about unit variance."""
-        means = self.vae.encode(to_tensor(pictures)).latent_dist.mean
+        means = self.vae.encode(to_tensor(np.array(pictures))).latent_dist.mean
         return means * self.vae.config.scaling_factor
 
     @torch.no_grad()

@@ -134,8 +134,9 @@ def badge(door: Door, n: int, seed: int) -> Experiment:
             frames[name].append(Frame(picture, f"CLIP: {label}, {100 * row[best]:.0f} %"))
     found, drawn = facts["clip"]["badge"]["with a badge"], facts["decoder"]["with a badge"]
     heading = (
-        f"with a badge: CLIP answers with its word on {_percent(found['badge_word_answered'])}, "
-        f"with the profession on {_percent(found['profession_answered'])}"
+        f"with a badge: CLIP answers with a word on {_percent(found['any_word_answered'])} (the "
+        f"right one on {_percent(found['badge_word_answered'])}), with the profession on "
+        f"{_percent(found['profession_answered'])}"
     )
     again = (
         f"drawn again: the judge reads the profession on {_percent(drawn['profession_drawn'])}; "
