@@ -153,7 +153,7 @@ def test_charts_have_round_ticks_and_their_colors() -> None:
     one = Series("one", [1, 2, 4], [0.1, 0.5, 0.4], [0.0, 0.4, 0.3], [0.2, 0.6, 0.5])
     two = Series("two", [1, 2, 4], [0.1, 0.1, 0.4], dots=True)
     drawn = chart([one, two], "title", "x", "y", y_range=(0, 1), size=(400, 200))
-    colors = {c for _, c in drawn.getcolors(1 << 20)}
+    colors = {color for _, color in drawn.getcolors(1 << 20) or ()}
     assert drawn.size == (400, 200) and (180, 83, 42) in colors
     assert stacked(Image.new("RGB", (900, 50)), [drawn, drawn, drawn]).size == (900, 450)
 

@@ -39,8 +39,8 @@ def edited(
     first = STEPS - max(1, round(strength * STEPS))
     each = noise((4, 16, 16), generators(seeds))
     model.scheduler.set_timesteps(STEPS)
-    level = model.scheduler.timesteps[first]
-    start = model.scheduler.add_noise(model.encode(pictures), each, level[None])
+    level = torch.tensor([int(model.scheduler.timesteps[first])])
+    start = model.scheduler.add_noise(model.encode(pictures), each, level)
     return model.decode(model.denoise(model.states(texts), start, steps=STEPS, first=first))
 
 

@@ -36,7 +36,7 @@ def signal_and_noise(clean: np.ndarray, noised: np.ndarray) -> tuple[float, floa
     return factor, float(((y - factor * x) ** 2).mean())
 
 
-def noise_table(model: Any, pictures: np.ndarray, seed: int) -> list[dict[str, float]]:
+def noise_table(model: Any, pictures: np.ndarray, seed: int) -> list[dict[str, Any]]:
     """The schedule's alpha_bar and signal-to-noise beside those measured in noised latents."""
     clean, rows = model.encode(pictures), []
     each = noise(tuple(clean.shape[1:]), generators([seed + i for i in range(len(pictures))]))
