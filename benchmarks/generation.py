@@ -1,4 +1,4 @@
-"""Generation's figures so far: priors, held-out prompts, inversion, text diffs."""
+"""Generation's figures: prompts, priors, inversion, text diffs, pointing words, speed."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from benchmarks import spine
+from benchmarks import attention, spine
 from benchmarks._measures import asked_matrix, bootstrap, exact_interval
 from benchmarks._measures import factor_accuracies as accuracies
+from benchmarks._speed import speed
 from benchmarks.rows import Row
 from toolkit.world import FACTORS, Portrait, held_out, render_all, sample, visible_levels
 
@@ -240,8 +241,8 @@ def inversion(seed: int, size: Size) -> Iterator[tuple[list[Row], list[dict]]]:
     real = render_all(sample("test", n, seed + 5))
     z = model.clip.encode_image(real)
     start = torch.randn((n, 3, 32, 32), generator=torch.Generator().manual_seed(seed + 5))
-    trace, steps = Trace(), 100
-    model.decode(z, list(range(n)), start, trace, steps=steps, guidance=1.0)
+    trace, steps = Trace(), 50
+    model.decode(z, list(range(n)), start, trace, steps=steps, guidance=1.0, reversible=True)
     assert trace.latents is not None
     found = model.invert(torch.from_numpy(trace.latents[-1]), z, steps=steps)
     both = zip(found.flatten(1).numpy(), start.flatten(1).numpy(), strict=True)
@@ -251,9 +252,8 @@ def inversion(seed: int, size: Size) -> Iterator[tuple[list[Row], list[dict]]]:
             "at least 0.9", n, bootstrap(n, lambda r: float(each[r].mean()), seed))
     ]  # fmt: skip
     seen = small(real)
-    model.decode(
-        z, list(range(n)), model.invert(seen, z, steps=steps), trace, steps=steps, guidance=1.0
-    )
+    found = model.invert(seen, z, steps=steps)
+    model.decode(z, list(range(n)), found, trace, steps=steps, guidance=1.0, reversible=True)
     error = ((trace.latents[-1] - seen.numpy()) ** 2).mean((1, 2, 3))
     decibels = 10 * np.log10(4 / error)
     interval = bootstrap(n, lambda r: float(decibels[r].mean()), seed)
@@ -322,7 +322,17 @@ def text_diffs(seed: int, size: Size) -> Iterator[tuple[list[Row], list[dict]]]:
     yield rows, items
 
 
-PARTS = (prompts, pictures, priors, inversion, text_diffs)
+def words(seed: int, size: Size) -> Iterator[tuple[list[Row], list[dict]]]:
+    """`attention_pointing`."""
+    yield from attention.attention(seed, attention.FULL if size is FULL else attention.QUICK)
+
+
+def seconds(seed: int, size: Size) -> Iterator[tuple[list[Row], list[dict]]]:
+    """`same_steps_speed` and `matched_quality_speed`."""
+    yield from speed(seed, size.prompts)
+
+
+PARTS = (prompts, pictures, priors, inversion, text_diffs, words, seconds)
 
 
 def run(seed: int, quick: bool, items: dict[str, list[dict]]) -> list[Row]:

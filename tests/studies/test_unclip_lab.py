@@ -44,17 +44,17 @@ def test_inversion_finds_the_noise_again(weights) -> None:
     z = model.clip.encode_image(render_all(sample("test", 4, 3)))
     start = torch.randn((4, 3, 32, 32), generator=torch.Generator().manual_seed(1))
     trace = Trace()
-    model.decode(z, [0, 1, 2, 3], start, trace, steps=100, guidance=1.0)
+    model.decode(z, [0, 1, 2, 3], start, trace, steps=30, guidance=1.0, reversible=True)
     assert trace.latents is not None
     drawn = torch.from_numpy(trace.latents[-1])
 
-    def correlation(steps: int) -> float:
-        found = model.invert(drawn, z, steps=steps)
+    def correlation(rounds: int) -> float:
+        found = model.invert(drawn, z, steps=30, rounds=rounds)
         both = zip(found.flatten(1).numpy(), start.flatten(1).numpy(), strict=True)
         return float(np.mean([np.corrcoef(one, other)[0, 1] for one, other in both]))
 
-    fine, coarse = correlation(100), correlation(10)
-    assert fine > 0.5  # another noise: 0 within 0.02
+    fine, coarse = correlation(8), correlation(1)
+    assert fine > 0.8  # another noise: 0 within 0.02
     assert fine > coarse
 
 
@@ -63,11 +63,11 @@ def test_a_picture_comes_back_from_its_two_latents(weights) -> None:
     pictures = render_all(sample("test", 4, 5))
     z, x = model.clip.encode_image(pictures), small(pictures)
     trace = Trace()
-    noises = model.invert(x, z, steps=40)
-    model.decode(z, [0] * 4, noises, trace, steps=40, guidance=1.0)
+    noises = model.invert(x, z, steps=20)
+    model.decode(z, [0] * 4, noises, trace, steps=20, guidance=1.0, reversible=True)
     assert trace.latents is not None
     with_noise = float(((torch.from_numpy(trace.latents[-1]) - x) ** 2).mean())
-    model.decode(z, [0] * 4, None, trace, steps=40, guidance=1.0)
+    model.decode(z, [0] * 4, None, trace, steps=20, guidance=1.0, reversible=True)
     without = float(((torch.from_numpy(trace.latents[-1]) - x) ** 2).mean())
     assert with_noise < without / 2
 

@@ -17,6 +17,7 @@ from toolkit.world import (
     Planted,
     Portrait,
     describe,
+    describe_freely,
     factor_prompts,
     held_out,
     render,
@@ -148,3 +149,20 @@ def test_pictures_are_what_their_sizes_say() -> None:
     large = render(people[3], 256).reshape(64, 4, 64, 4, 3).mean((1, 3))
     assert np.abs(large - pictures[3]).mean() < 3
     assert svg(people[3]).startswith("<svg")
+
+
+def test_free_captions_vary_and_keep_off_the_held_out_phrases() -> None:
+    """What `benchmarks generation` calls unlike phrasing is in no caption that a recipe reads."""
+    rng = np.random.default_rng(9)
+    texts = [describe_freely(p, rng).text for p in sample("train", 1500, 9)]
+    assert len(set(texts)) > 1450
+    for phrase in ("backdrop in", "complexioned", "imagine", "stands", "dressed as", "hair:"):
+        assert not any(phrase in text for text in texts), phrase
+
+
+def test_a_rephrased_caption_names_its_levels() -> None:
+    rng = np.random.default_rng(10)
+    for portrait in sample("test", 200, 10):
+        said = describe_freely(portrait, rng, factors=("skin", "background"))
+        for level in said.named.values():
+            assert level in said.text

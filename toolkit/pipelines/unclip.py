@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,30 @@ from toolkit.training.upsampler import enlarge
 
 DECODER_STEPS, DECODER_GUIDANCE, UPSAMPLER_STEPS = 20, 2.0, 3
 GUIDED_BELOW = 700  # of 1000 noise levels
+
+
+def fixed_point(
+    residual: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor, rounds: int, depth: int = 4
+) -> torch.Tensor:
+    """The x (n, ...) where residual(x) is zero, each row for itself.
+
+    Anderson's acceleration (Walker & Ni 2011, section 2) over the last `depth` changes.
+    """
+    places: list[torch.Tensor] = []
+    errors: list[torch.Tensor] = []
+    for _ in range(rounds):
+        error = residual(x)
+        places, errors = [*places[-depth:], x.flatten(1)], [*errors[-depth:], error.flatten(1)]
+        x = x + error
+        if len(places) > 1:
+            went = torch.stack([b - a for a, b in pairwise(places)], 2).double()
+            fell = torch.stack([b - a for a, b in pairwise(errors)], 2).double()
+            square = fell.mT @ fell
+            spread = square.diagonal(dim1=1, dim2=2).mean(1).clamp(min=1e-30)
+            square = square + 1e-10 * spread[:, None, None] * torch.eye(square.shape[1])
+            share = torch.linalg.solve(square, fell.mT @ errors[-1].double()[:, :, None])
+            x = x - ((went + fell) @ share)[:, :, 0].view_as(x).to(x)
+    return x
 
 
 class UnClip:
@@ -42,6 +67,10 @@ class UnClip:
             )
             self.upsampler = UNet2DModel.from_pretrained(folder / "super_res_first").float().eval()
             self.decoder_schedule = DDIMScheduler.from_pretrained(folder / "decoder_scheduler")
+            # Clipping, and a last step that wipes out all noise, forget where a picture came from.
+            self.reversible_schedule = DDIMScheduler.from_config(
+                self.decoder_schedule.config, clip_sample=False, set_alpha_to_one=False
+            )
             self.upsampler_schedule = DDIMScheduler.from_pretrained(folder / "super_res_scheduler")
         except Exception as error:
             raise UserError(
@@ -82,15 +111,18 @@ class UnClip:
         steps: int = DECODER_STEPS,
         guidance: float = DECODER_GUIDANCE,
         eta: float = 0.0,
+        reversible: bool = False,
     ) -> np.ndarray:
         """(n, d) image embeddings to (n, 64, 64, 3) uint8 pictures; `start` (n, 3, 32, 32).
 
         `eta` is DDIM's share of fresh noise at each step (Song et al. 2021, equation 16).
+        `reversible` draws with steps that `invert` can undo.
         """
         sources = generators(seeds)
         small = noise((3, 32, 32), sources) if start is None else start.float()
         predict = self._predictor(embeddings, guidance)
-        small = self._small(predict, small, steps, trace, eta, sources)
+        schedule = self.reversible_schedule if reversible else self.decoder_schedule
+        small = self._small(schedule, predict, small, steps, trace, eta, sources)
         return to_pictures(self._large(small, noise((3, 64, 64), sources)))
 
     @torch.no_grad()
@@ -99,23 +131,29 @@ class UnClip:
         small: torch.Tensor,
         embeddings: np.ndarray | torch.Tensor,
         *,
-        steps: int = 100,
+        steps: int = 50,
         guidance: float = 1.0,
-        rounds: int = 2,
+        rounds: int = 8,
     ) -> torch.Tensor:
         """The noise x_T (n, 3, 32, 32) from which DDIM draws `small` (n, 3, 32, 32) in [-1, 1].
 
         With the embedding it is the bipartite latent of Ramesh et al. 2022, section 3. Each step
-        is undone by `rounds` of a fixed point of DDIM's own step (as in Pan et al. 2023, AIDI).
-        It gives the picture again, and most of the noise, not all: what a plain background was
-        drawn from leaves no trace in it, less so with few `steps`.
+        is undone exactly, as the fixed point of DDIM's own step (as in Pan et al. 2023, AIDI), by
+        `rounds` of Anderson's acceleration: a plain background pulls neighbouring noises so close
+        together that simple repetition stops far from it. `decode(..., reversible=True)` with the
+        same steps and guidance draws the picture again.
         """
-        predict, schedule, x = self._predictor(embeddings, guidance), self.decoder_schedule, small
+        predict, schedule, x = (
+            self._predictor(embeddings, guidance),
+            self.reversible_schedule,
+            small,
+        )
         schedule.set_timesteps(steps)
         for time in reversed(schedule.timesteps):
-            after = x
-            for _ in range(rounds):
-                x = x + after - schedule.step(predict(x, time), time, x).prev_sample
+            x = fixed_point(
+                lambda y, after=x, time=time: after - schedule.step(predict(y, time), time, y)[0],
+                x, rounds,
+            )  # fmt: skip
         return x
 
     def _predictor(self, embeddings, guidance: float):
@@ -139,9 +177,8 @@ class UnClip:
         return predict
 
     def _small(
-        self, predict, x, steps: int, trace: Trace | None, eta: float, sources
+        self, schedule, predict, x, steps: int, trace: Trace | None, eta: float, sources
     ) -> torch.Tensor:
-        schedule = self.decoder_schedule
         schedule.set_timesteps(steps)
         kept, foreseen = [], []
         for time in schedule.timesteps:

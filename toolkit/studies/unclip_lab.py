@@ -21,7 +21,7 @@ from toolkit.studies.laboratory import Drawing, Experiment, laboratory_run
 SMALL = 32  # pixels of the decoder, before the upsampler
 THETAS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)  # radians; the paper goes to 0.25 .. 0.50
 RUNGS = (2, 5, 10, 20, 40, 80)
-ROUND_TRIP = {"steps": 100, "guidance": 1.0}
+ROUND_TRIP = {"steps": 50, "guidance": 1.0}
 
 
 def slerp(a: np.ndarray, b: np.ndarray, share: float) -> np.ndarray:

@@ -24,6 +24,7 @@ class Recipe:
 
 RECIPES: tuple[Recipe, ...] = (
     Recipe("clip", "clip", 0.19, 8e-4, 0.995, 0.05, "CLIP: text and image towers"),
+    Recipe("text", "clip", 0.06, 4e-4, 0.995, 0.01, "CLIP's text tower, in other manners"),
     Recipe("autoencoder", "stable-diffusion", 0.11, 1e-3, 0.998, 0.0, "AutoencoderKL, f = 4"),
     Recipe("judge", "judge", 0.06, 1e-3, 0.998, 0.01, "the CNN judge"),
     Recipe("upsampler", "unclip", 0.06, 6e-4, 0.998, 0.01, "unCLIP upsampler, 32 to 64 px"),
@@ -101,7 +102,17 @@ def run(recipe: Recipe, plan, weights: Path, checkpoints: Path, portraits: int =
     """Run one recipe into `weights`; returns its record (steps, seconds, hardware, settings)."""
     from toolkit import guarding
     from toolkit.clip import load_clip
-    from toolkit.training import autoencoder, clip, decoder, judge, prior, priors, unet, upsampler
+    from toolkit.training import (
+        autoencoder,
+        clip,
+        decoder,
+        judge,
+        prior,
+        priors,
+        text,
+        unet,
+        upsampler,
+    )
 
     folder, vae, words = (
         weights / recipe.folder,
@@ -110,6 +121,7 @@ def run(recipe: Recipe, plan, weights: Path, checkpoints: Path, portraits: int =
     )
     known: dict[str, Callable[[], dict]] = {
         "clip": lambda: clip.train(folder, checkpoints, plan, portraits),
+        "text": lambda: text.train(folder, checkpoints, plan, portraits),
         "autoencoder": lambda: autoencoder.train(vae, checkpoints, plan, portraits),
         "judge": lambda: judge.train(folder, checkpoints, plan, vae, portraits),
         "upsampler": lambda: upsampler.train(folder, checkpoints, plan, portraits),

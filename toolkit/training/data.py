@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from toolkit.world import FACTORS, Portrait, describe, render, sample
+from toolkit.world import FACTORS, Portrait, describe, describe_freely, render, sample
 from toolkit.world.sample import SPLITS
 
 
@@ -24,17 +24,21 @@ class PortraitSet:
     def __len__(self) -> int:
         return len(self.portraits)
 
-    def captions(self, rows: np.ndarray, rng: np.random.Generator, brief: float = 0.0) -> list[str]:
+    def captions(
+        self, rows: np.ndarray, rng: np.random.Generator, brief: float = 0.0, free: float = 0.0
+    ) -> list[str]:
         """One fresh caption for each row: text varies from epoch to epoch.
 
         A share of `brief` say little, as people do: without them "a portrait of a doctor" would
-        be unlike all that a model has read, and it would fall back on a few faces.
+        be unlike all that a model has read, and it would fall back on a few faces. A share of
+        `free` are in other manners than the usual sentence.
         """
         said = []
         for row in rows:
             few = rng.random() < brief
             some = tuple(rng.permutation(list(FACTORS))[: rng.integers(3)]) if few else None
-            said.append(describe(self.portraits[row], rng, factors=some).text)
+            manner = describe_freely if rng.random() < free else describe
+            said.append(manner(self.portraits[row], rng, factors=some).text)
         return said
 
     def images(self, rows: np.ndarray) -> torch.Tensor:

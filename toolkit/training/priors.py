@@ -30,7 +30,7 @@ def _read(folder: Path, checkpoints: Path, seed: int, portraits: int):
 
 
 def _encoded(clip, data: PortraitSet, rows: np.ndarray, rng: np.random.Generator) -> TextEncoding:
-    captions = data.captions(rows, rng, brief=0.25)
+    captions = data.captions(rows, rng, brief=0.25, free=0.4)
     captions = ["" if rng.random() < DROPPED else caption for caption in captions]
     with torch.no_grad(), autocast():
         return clip.encode(captions)
@@ -55,7 +55,7 @@ def train_linear(
     sys.stderr.write(f"embedding {len(rows)} captions\n")
     for start in range(0, len(rows), 512):
         part = rows[start : start + 512]
-        texts.append(clip.encode_text(data.captions(part, rng, brief=0.25)))
+        texts.append(clip.encode_text(data.captions(part, rng, brief=0.25, free=0.4)))
     said, seen = np.concatenate(texts), images[rows]
     arrays = {}
     for which, count in (("all", len(rows)), ("few", min(FEW, len(rows)))):

@@ -96,7 +96,7 @@ def train(
 
     def loss_of(model, rng: np.random.Generator) -> torch.Tensor:
         rows = rng.integers(len(data), size=batch)
-        captions = data.captions(rows, rng, brief=0.25)
+        captions = data.captions(rows, rng, brief=0.25, free=0.4)
         captions = ["" if rng.random() < DROPPED else caption for caption in captions]
         clean = torch.from_numpy(latents[rows]).float().to(device())
         times, noisy, target = noised(scheduler, clean)
