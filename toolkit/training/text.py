@@ -28,7 +28,7 @@ from toolkit.world import FACTORS, Portrait, describe, render, rephrase, visible
 
 
 def twin(portrait: Portrait, rng: np.random.Generator) -> tuple[Portrait, str]:
-    """The portrait with one visible factor changed, and which; age twice as often, being hardest."""
+    """The portrait with one visible factor changed, and which; age, the hardest, twice as often."""
     names = [name for name, truth in portrait.truth().items() if truth.counts]
     factor = str(rng.choice(names + ["age"] * ("age" in names)))
     others = [level for level in FACTORS[factor] if level != getattr(portrait, factor)]

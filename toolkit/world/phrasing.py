@@ -205,9 +205,7 @@ def _clauses(
 
 def rephrase(portrait: Portrait, rng: np.random.Generator, named: dict[str, str]) -> str:
     """A sentence in some other manner that names these visible levels, and nothing else."""
-    if (
-        portrait.restricted != "none" or portrait.word
-    ):  # these have words of their own, in `describe`
+    if portrait.restricted != "none" or portrait.word:  # worded by `describe`
         raise ValueError("a restricted or lettered portrait is described in one manner only")
     if rng.random() < 0.35:
         return _listed(_tags(named, rng), portrait, rng)
