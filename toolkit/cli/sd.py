@@ -37,7 +37,7 @@ def add(commands) -> None:
         '  pellucid sd attention "an old chef with glasses and a beard"\n'
         "  pellucid sd decoder\n"
         '  pellucid sd edit --picture face.png "a person with glasses"\n'
-        "  pellucid sd compression --steps 300",
+        "  pellucid sd compression --steps 1000",
         run_missing,
     )
     parts = sd.add_subparsers(title="parts", metavar="PART", parser_class=Parser)
@@ -52,11 +52,11 @@ def add(commands) -> None:
         _common(part, name)
     study = command(
         parts, "compression", "train with latents of factor 1, 2, 4 and 8, and compare",
-        "  pellucid sd compression --steps 300\n"
-        "  pellucid sd compression --steps 300 --replace   (goes on where it was stopped)",
+        "  pellucid sd compression --steps 1000\n"
+        "  pellucid sd compression --steps 1000 --replace   (goes on where it was stopped)",
         run_compression,
     )  # fmt: skip
-    study.add_argument("--steps", type=whole, default=300, help="of each U-Net (300)")
+    study.add_argument("--steps", type=whole, default=1000, help="of each U-Net (1000: an hour)")
     study.add_argument("--n", type=whole, default=64, help="pictures a figure is from (64)")
     study.add_argument(
         "--checkpoints", default="checkpoints/compression", metavar="FOLDER",

@@ -34,6 +34,7 @@ from toolkit.world.sample import NOTHING
 FACTORS_OF = {1: 3, 2: 3, 4: 4, 8: 8}  # compression to channels of its latents
 SIDE, PORTRAITS, BATCH = 32, 1500, 16
 MARKS = (0.25, 0.5, 1.0)  # of the steps
+FIRST_STAGE = 4  # times as many steps: a latent is no better than its decoder
 SAMPLING = 20
 PROMPT = "a portrait"
 
@@ -189,7 +190,7 @@ def study(
 ) -> tuple[dict[str, Any], np.ndarray]:
     """One factor: first stage, U-Net at each mark, what it draws. Returns facts and pictures."""
     known, real = portraits("train", PORTRAITS, seed), portraits("test", n, seed)
-    first = first_stage(factor, known, folder, steps, seed)
+    first = first_stage(factor, known, folder, FIRST_STAGE * steps, seed)
     latents = torch.cat([first.encode(part) for part in known.split(100)])
     truth, wanted = features(judge, to_pictures(real)), list(range(seed, seed + n))
     through = first.decode(first.encode(real))
