@@ -7,7 +7,17 @@ from pathlib import Path
 
 import streamlit as st
 
-from dashboards.app_pages import audit, directions, gallery, lesson, map, trace
+from dashboards.app_pages import (
+    audit,
+    compare,
+    directions,
+    gallery,
+    laboratory,
+    lesson,
+    map,
+    trace,
+    training,
+)
 from dashboards.parts import opened
 from toolkit.errors import UserError
 
@@ -18,6 +28,9 @@ PAGES = {
     "map": (map.page, "Map", ":material/scatter_plot:"),
     "directions": (directions.page, "Directions", ":material/explore:"),
     "audit": (audit.page, "Audit", ":material/balance:"),
+    "laboratory": (laboratory.page, "Laboratory", ":material/science:"),
+    "compare": (compare.page, "Compare", ":material/compare_arrows:"),
+    "training": (training.page, "Training", ":material/model_training:"),
     "lesson": (lesson.page, "Lesson", ":material/school:"),
 }
 

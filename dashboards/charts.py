@@ -51,7 +51,8 @@ def level_colors(factor: str, levels: Sequence[str]) -> dict[str, str]:
     return colors | {"unclear": UNKNOWN, "unread": UNKNOWN}
 
 
-def _layout(figure: go.Figure, height: int, **more) -> go.Figure:
+def layout(figure: go.Figure, height: int, **more) -> go.Figure:
+    """The look of every chart: our colours, a legend in one row, no room wasted."""
     figure.update_layout(
         height=height, margin={"l": 8, "r": 8, "t": 8, "b": 8}, plot_bgcolor="#ffffff",
         paper_bgcolor="rgba(0,0,0,0)", font={"color": INK, "size": 13},
@@ -97,7 +98,7 @@ def map_chart(dots: Sequence[Dot], pictures: dict[str, Picture], factor: str | N
     quiet = {"showgrid": False, "zeroline": False, "showticklabels": False, "title": None}
     bar = {"bgcolor": "rgba(0,0,0,0)", "color": UNKNOWN, "activecolor": INK}
     # Streamlit takes clicks only while no lasso is in hand, so the map starts with none.
-    return _layout(figure, 350, xaxis=quiet, yaxis=quiet, dragmode="pan", modebar=bar)
+    return layout(figure, 350, xaxis=quiet, yaxis=quiet, dragmode="pan", modebar=bar)
 
 
 def _group(dot: Dot, pictures: dict[str, Picture], factor: str | None) -> str:
@@ -147,7 +148,7 @@ def audit_chart(answers: Sequence[Answer]) -> go.Figure:
     apart = sum(level in ("unclear", "blocked") for level in levels)
     if apart:  # a band sets the answers that name no level apart
         figure.add_hrect(-0.5, apart - 0.5, fillcolor=BAND, line_width=0, layer="below")
-    return _layout(
+    return layout(
         figure,
         80 + 44 * len(levels),
         xaxis={"range": [-0.01, 1.01], "tickformat": ".0%", "gridcolor": LINE, "zeroline": False},
@@ -213,7 +214,7 @@ def closeness_chart(moved: Sequence[float], at: int) -> go.Figure:
         marker={"size": 11, "color": "#b4532a"},
         hovertemplate=hover,
     )
-    return _layout(
+    return layout(
         go.Figure([line, now]),
         190,
         showlegend=False,
@@ -239,7 +240,7 @@ def settling_chart(curves: dict[str, list[float]]) -> go.Figure:
                 hovertemplate=name + ", step %{x}: %{y:.1f} of 255<extra></extra>",
             )
         )
-    return _layout(
+    return layout(
         figure,
         240,
         xaxis={"title": "step", "showgrid": False},

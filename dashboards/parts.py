@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import streamlit as st
 
 from dashboards.frames import enlarge
-from dashboards.source import Finding, Picture, Source, Steps, fingerprint, read
+from dashboards.source import Finding, Picture, Source, Steps, damaged, fingerprint, read
 from dashboards.words import plain, title_of
 
 
-@st.cache_resource(max_entries=2, show_spinner="Checking every file of the run")
+@st.cache_resource(max_entries=4, show_spinner="Checking every file of the run")
 def _read(path: str, fingerprint: str) -> Source:
     return read(path)
 
@@ -44,6 +44,25 @@ def choose_picture(label: str, source: Source, ids: Sequence[str], key: str, **m
     )
     st.query_params[key] = name
     return source.pictures[name]
+
+
+def choose_study(label: str, names: Sequence[str], key: str) -> str:
+    """A menu of runs by name whose choice is in the page's address."""
+    wanted = st.query_params.get(key)
+    if key not in st.session_state and wanted in names:
+        st.session_state[key] = wanted
+    name = st.selectbox(label, names, key=key)
+    st.query_params[key] = name
+    return name
+
+
+def sheet(source: Source, name: str, alt: str) -> None:
+    """A drawn sheet of a run, as large as it is or as the page is wide."""
+    file = source.run.path / name
+    try:
+        st.image(file.read_bytes(), width="content", alt=alt)
+    except (OSError, ValueError, SyntaxError) as error:
+        raise damaged(file) from error
 
 
 def heading(title: str, line: str) -> None:
