@@ -9,7 +9,8 @@ from probes.direction import (
     random_direction,
 )
 from probes.effect import SteeringEffect, exact_interval, steering_effect
-from probes.linear import LinearDirections, MeanDifference
+from probes.linear import LinearDirections
+from probes.means import MeanDifference
 from probes.pca import PCADirections
 
 __all__ = [

@@ -28,7 +28,7 @@ def planted():
 def test_pca_agrees_with_scikit_learn(planted):
     X, _ = planted
     mine, theirs = PCADirections(3, SPACE).fit(X), PCA(3, svd_solver="full").fit(X)
-    for direction, vector in zip(mine.directions_, theirs.components_, strict=True):
+    for direction, vector in zip(mine.directions_.values(), theirs.components_, strict=True):
         assert np.allclose(direction.vector, vector, atol=1e-5)
         assert np.isclose(direction.sigma, np.std(X @ vector, ddof=1), rtol=1e-4)
     assert np.allclose(mine.transform(X), theirs.transform(X))
@@ -101,6 +101,6 @@ def test_the_direction_says_how_vectors_change_not_how_to_read_them() -> None:
     X = np.stack([on + noise, 0.9 * noise], 1) + 0.01 * rng.normal(size=(2000, 2))
     vector = LinearDirections(SPACE).fit(X, {"glasses": np.array(["no", "yes"])[on]})
     found = vector.directions_["glasses"].vector
-    probe = vector.probes_["glasses"].coef_[0]
+    probe = vector.weights_["glasses"]
     assert abs(probe[1]) > 0.5 * abs(probe[0])  # reading needs both axes
     assert found[0] > 0.98 and abs(found[1]) < 0.15  # the factor moves the first alone

@@ -138,7 +138,7 @@ def discover(clip: Clip, factors: Sequence[str], portraits: int, seed: int) -> D
     linear = LinearDirections(space, random_state=seed).fit(
         vectors, {factor: labels(people, factor) for factor in factors}
     )
-    found = [changed(one, name=f"pca{i}") for i, one in enumerate(pca.directions_, 1)]
+    found = [changed(d, name=f"pca{i}") for i, d in enumerate(pca.directions_.values(), 1)]
     found += linear.directions_.values()
     found += text_directions(clip, factors, seed)
     share = tuple(round(float(s), 4) for s in pca.explained_variance_ratio_)
