@@ -13,6 +13,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -225,8 +226,8 @@ def rounded(vectors: np.ndarray, ids: Sequence[str]) -> np.ndarray:
 class StoreWriter:
     """Writes a store shard by shard in `OUT.partial`, renamed to OUT when it is complete.
 
-    Shards that a killed command finished are kept: `rows` says where to go on. Raises UserError
-    when OUT exists, or when the unfinished store beside it was asked for otherwise.
+    Shards that a killed command finished are kept: `rows` says where to go on, `keep` drops some.
+    Raises UserError when OUT exists, or when the unfinished store beside it was asked otherwise.
     """
 
     def __init__(self, path: str | Path, request: dict[str, Any]):
@@ -245,8 +246,8 @@ class StoreWriter:
             raise UserError(f"a store can't be written at {self.path} ({error})") from error
         if not same:
             raise UserError(
-                f"{self.folder} holds an unfinished store of other pictures or another model; "
-                "repeat that command, remove the folder, or choose another --out"
+                f"{self.folder} holds an unfinished store of another model or shard size; repeat "
+                "that command, remove the folder, or choose another --out"
             )
         self.shards: list[dict[str, Any]] = self._finished()
 
@@ -266,6 +267,22 @@ class StoreWriter:
     def rows(self) -> int:
         """Rows that are written."""
         return sum(shard["rows"] for shard in self.shards)
+
+    def keep(self, shards: int) -> None:
+        """Forget the finished shards past the first `shards`: they will be written again."""
+        for one in self.shards[shards:]:
+            (self.folder / f"{one['name']}.json").unlink()
+        del self.shards[shards:]
+
+    def tables(self) -> Iterator[pd.DataFrame]:
+        """The metadata of each finished shard."""
+        for one in self.shards:
+            yield _parquet(self.folder / f"{one['name']}.parquet")
+
+    def discard(self) -> None:
+        """Remove the unfinished folder unless it holds a finished shard."""
+        if not self.shards:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     def add(self, vectors: np.ndarray, table: pd.DataFrame) -> None:
         """Write one shard: vectors (n, d), and n rows of metadata whose first column is `id`."""
@@ -332,8 +349,9 @@ def write_store(
     if labels is not None and list(labels.index) != names:
         raise UserError("the labels' index is not the ids in the same order; join them first")
     rounded(vectors, names)  # refuse before the first shard is written
-    writer = StoreWriter(path, {"model": model, "space": [space.model, space.site], "ids": names})
-    for start in range(writer.rows, len(names), shard):
+    writer = StoreWriter(path, {"model": space.model, "site": space.site, "shard": shard})
+    writer.keep(0)  # vectors in memory are written in no time: nothing is worth resuming
+    for start in range(0, len(names), shard):
         part = slice(start, start + shard)
         writer.add(vectors[part], pd.DataFrame({"id": names[part]}))
     return writer.finish(labels, model, space)
