@@ -75,14 +75,16 @@ ABOUT = {
         "One picture noised part of the way and drawn again with a prompt. Left little noise, "
         "right all of it.",
         "The shares are of portraits without glasses that were asked to have some, whatever "
-        "picture and prompt the sheet shows.",
+        "picture and prompt the sheet shows. What stayed is counted by factor, and the factors of "
+        "one portrait are not independent: its interval is a little too narrow.",
         "Meng et al. 2022, SDEdit", "pellucid sd edit",
     ),
     "inpaint": About(
         "Inpainting",
         "Only the red region is drawn again; around it the picture is put back at every step.",
         "Glasses cover the eyes, so parts of the face are drawn anew, too. The dB are through "
-        "the autoencoder, which alone changes every pixel a little.",
+        "the autoencoder, which alone changes every pixel a little. What stayed is counted by "
+        "factor, so its interval is a little too narrow.",
         "Lugmayr et al. 2022, without resampling", "pellucid sd inpaint",
     ),
     "compression": About(

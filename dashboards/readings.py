@@ -91,8 +91,8 @@ def noising(facts: Facts) -> Reading:
     return Reading(
         (
             f"At noise level {rows[last]['time']} the judge still reads "
-            f"{percent(rows[last]['factors_read'])} of the factors, at {after['time']} "
-            f"{percent(after['factors_read'])}.",
+            f"{percent(rows[last]['factors_read'])} of the factors, and "
+            f"{percent(after['factors_read'])} at {after['time']}.",
             f"The measured signal-to-noise ratio lies within {100 * off:.0f} % of the schedule's "
             f"up to noise level {compared[-2 if len(compared) > 1 else -1]['time']}.",
         ),

@@ -12,6 +12,7 @@ from dashboards.source import Source
 from dashboards.studies import COMPARED, command_of, is_comparison, runs_with
 from dashboards.study_charts import measure_chart, systems_map
 from dashboards.words import named, pipeline_color, plain
+from toolkit.errors import UserError
 from toolkit.studies.compare_page import SHEET, number
 
 WISH = {
@@ -35,7 +36,11 @@ def page(source: Source) -> None:
         )
         return
     name = choose_study("Run", list(found), "comparison")
-    study = source if found[name] == source.run.path else opened(str(found[name]))
+    try:
+        study = source if found[name] == source.run.path else opened(str(found[name]))
+    except UserError as error:  # another one can still be chosen
+        st.error(str(error), icon=":material/error:")
+        return
     facts = study.run.json(COMPARED)
     _verdict(facts)
     _charts(facts)

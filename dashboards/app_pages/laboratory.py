@@ -14,6 +14,7 @@ from dashboards.source import Picture, Source
 from dashboards.studies import command_of, is_sheet, runs_with, sheets
 from dashboards.study_charts import number, reading_chart, words
 from dashboards.words import factor_name, plain
+from toolkit.errors import UserError
 from toolkit.world.factors import FACTORS
 
 
@@ -28,7 +29,11 @@ def page(source: Source) -> None:
         _none()
         return
     name = choose_study("Run", list(found), "sheet")
-    study = source if found[name] == source.run.path else opened(str(found[name]))
+    try:
+        study = source if found[name] == source.run.path else opened(str(found[name]))
+    except UserError as error:  # another one can still be chosen
+        st.error(str(error), icon=":material/error:")
+        return
     for kind in sheets(list(study.run.manifest["files"])):
         _sheet(study, kind)
 
@@ -54,6 +59,11 @@ def _sheet(study: Source, kind: str) -> None:
         st.markdown("\n".join(f"- {plain(line)}" for line in found.sentences))
     st.markdown(f"**What it does not show.** {what.limits}")
     sheet(study, f"laboratory/{kind}.png", f"{what.title}: {' '.join(found.sentences)}".strip())
+    file = study.run.path / "laboratory" / f"{kind}.png"
+    st.download_button(
+        "Download the sheet (PNG)", file.read_bytes, file.name, "image/png",
+        icon=":material/download:", key=f"sheet-{kind}",
+    )  # fmt: skip
     _withheld(study)
     if found.figures:
         _numbers(found, facts)
@@ -63,7 +73,7 @@ def _sheet(study: Source, kind: str) -> None:
     st.markdown("**The command that makes it**")
     st.code(command_of(study.run.manifest, study.run.name, seeds[0] if seeds else None), "bash")
     source = f"Source: {what.source}. " if what.source else ""
-    st.caption(source + _size(facts))
+    st.caption(source + _size(facts) + _alike(found))
 
 
 def _size(facts: dict[str, Any]) -> str:
@@ -72,6 +82,17 @@ def _size(facts: dict[str, Any]) -> str:
         return "No figure was measured: one example shows what can happen, not how often."
     few = " With so few, intervals are wide: `--n` asks for more." if facts["n"] < 30 else ""
     return f"Figures rest on n = {facts['n']} pictures, seed {facts.get('seed', 0)}.{few}"
+
+
+def _alike(found: Reading) -> str:
+    """What an interval without width means, where there is one."""
+    every = [one for figure in found.figures for one in figure.values if one.low is not None]
+    if not any(one.low == one.high for one in every):
+        return ""
+    return (
+        " An interval without width means that all pictures were read alike, not that it is "
+        "certain."
+    )
 
 
 def _withheld(study: Source) -> None:
@@ -90,16 +111,15 @@ def rows_of(figure: Figure) -> list[dict[str, str]]:
     """A figure's values as a table, one row each."""
     rows = []
     for one in figure.values:
-        known = one.low is not None and one.high is not None
-        ends = f"{number(one.low, figure.share)} to {number(one.high, figure.share)}" if (
-            one.low is not None and one.high is not None
-        ) else ""  # fmt: skip
+        ends = ""
+        if one.low is not None and one.high is not None:
+            ends = f"{number(one.low, figure.share)} to {number(one.high, figure.share)}"
         rows.append(
             {
                 figure.what: one.at if isinstance(one.at, str) else f"{one.at:g}",
                 "what": one.series,
                 figure.unit: number(one.value, figure.share),
-                figure.interval: ends if known else "",
+                figure.interval: ends,
                 "n": str(one.n) if one.n else "",
             }
         )
