@@ -51,6 +51,23 @@ def pointing_facts(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return table
 
 
+def pointing_said(table: dict[str, Any]) -> list[str]:
+    """How to read the maps, and the game in a sentence an element."""
+    said = [
+        "Red: the picture listens to this word more than to the mean word; below it by how much "
+        "at most. Does the peak lie on what the word names?"
+    ]
+    for name, one in table.items():
+        if name != "mean":
+            low, high = (100 * end for end in one["ci95"])
+            said.append(
+                f"{name}: {100 * one['value']:.0f} % [{low:.0f}, {high:.0f}] of {one['n']} "
+                f"renders; chance: {100 * one['chance_place']:.0f} % for a random place, "
+                f"{100 * one['chance_word']:.0f} % for another word"
+            )
+    return said
+
+
 def _steps(model: Any, prompt: str, seed: int, word: str) -> list[Frame]:
     """One word's map at some of the steps."""
     with keeping(model.unet) as kept:
@@ -69,7 +86,7 @@ def _steps(model: Any, prompt: str, seed: int, word: str) -> list[Frame]:
 
 
 def _top(heat: np.ndarray) -> str:
-    return f"at most {max(0, round(100 * float(heat.max())))} %"
+    return f"up to {max(0, round(100 * float(heat.max())))} %"
 
 
 def attention(door: Door, prompts: Sequence[str], n: int, seed: int) -> Experiment:
@@ -108,4 +125,5 @@ def attention(door: Door, prompts: Sequence[str], n: int, seed: int) -> Experime
     drawing = Drawing(SD, "where the words look", texts, texts, (seed,) * len(texts), draw,
                       then=with_maps)  # fmt: skip
     facts = {"n": n, "seed": seed, "layers": list(LAYERS), "pointing": table}
-    return Experiment("Where the words look: cross-attention while drawing", [drawing], facts)
+    title = "Where the words look: cross-attention while drawing"
+    return Experiment(title, [drawing], facts, said=pointing_said(table))

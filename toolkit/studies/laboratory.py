@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from dataclasses import replace as changed
 from typing import Any
 
 import numpy as np
@@ -43,12 +44,16 @@ class Drawing:
 
 @dataclass(frozen=True)
 class Experiment:
-    """What an experiment found: its sheet's parts, numbers for `KIND.json`, charts below."""
+    """What an experiment found: its sheet's parts, numbers for `KIND.json`, charts below.
+
+    `said` are sentences that the sheet begins with.
+    """
 
     title: str
     parts: Sequence[Strip | Drawing]
     facts: dict[str, Any] = field(default_factory=dict)
     charts: Sequence[Image.Image] = ()
+    said: Sequence[str] = ()
 
 
 def draw(door: Door, drawing: Drawing, references: np.ndarray | None) -> list[Sample]:
@@ -73,6 +78,18 @@ def strip_of(drawing: Drawing, drawn: Sequence[Sample]) -> Strip:
         for label, one in zip(drawing.labels, drawn, strict=True)
     ]
     return Strip(drawing.heading, tuple(frames))
+
+
+def said_once(strips: Sequence[Strip]) -> list[Strip]:
+    """The strips without the labels that repeat those of the last labelled strip above."""
+    shown, last = [], None
+    for strip in strips:
+        labels = tuple(frame.label for frame in strip.frames)
+        if any(labels) and labels == last:
+            strip = Strip(strip.heading, tuple(changed(f, label="") for f in strip.frames))
+        last = labels if any(labels) else last
+        shown.append(strip)
+    return shown
 
 
 def laboratory_run(
@@ -109,7 +126,8 @@ def laboratory_run(
                 drawn = draw(door, part, references)
             samples += drawn
             strips += [strip_of(part, drawn)] if part.then is None else part.then(drawn)
-        whole = stacked(sheet(strips, experiment.title), experiment.charts)
+        head = sheet(said_once(strips), experiment.title, said=experiment.said)
+        whole = stacked(head, experiment.charts)
         save(whole, run.file(f"laboratory/{kind}.png"))
         if experiment.facts:
             write_json(run.file(f"laboratory/{kind}.json"), experiment.facts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-import textwrap
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,8 +40,19 @@ def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 
 
 def _wrapped(text: str, width: int, size: int) -> list[str]:
-    # The default font is about half as wide as it is high.
-    return textwrap.wrap(text, max(8, int(width / (size * 0.52)))) if text else []
+    """Lines that fit into `width` pixels; a number stays beside its per cent sign."""
+    face, lines = font(size), []
+    for whole in re.findall(r"\S+ %\S*|\S+", text):
+        word, longer = whole, f"{lines[-1]} {whole}" if lines else whole
+        if lines and face.getlength(longer) <= width:
+            lines[-1] = longer
+            continue
+        while len(word) > 1 and face.getlength(word) > width:
+            fits = max([1, *(n for n in range(1, len(word)) if face.getlength(word[:n]) <= width)])
+            lines.append(word[:fits])
+            word = word[fits:]
+        lines.append(word)
+    return lines
 
 
 def _frame(paper: Image.Image, draw: ImageDraw.ImageDraw, frame: Frame, x: int, y: int, side: int):
@@ -55,27 +66,42 @@ def _frame(paper: Image.Image, draw: ImageDraw.ImageDraw, frame: Frame, x: int, 
         draw.rectangle((x - 3, y - 3, x + side + 2, y + side + 2), outline=ACCENT, width=2)
 
 
-def sheet(strips: Sequence[Strip], title: str = "", side: int = 128, size: int = 13) -> Image.Image:
-    """Strips under each other on one sheet, every frame `side` pixels wide."""
+def sheet(
+    strips: Sequence[Strip],
+    title: str = "",
+    side: int = 128,
+    size: int = 13,
+    said: Sequence[str] = (),
+) -> Image.Image:
+    """Strips under each other on one sheet, every frame `side` pixels wide.
+
+    `said` are sentences below the title: what was found.
+    """
     columns = max(len(strip.frames) for strip in strips)
     width = GAP + columns * (side + GAP)
     texts = [[_wrapped(f.label, side, size) for f in strip.frames] for strip in strips]
     line = size + 4
+    headings = [_wrapped(strip.heading, width - 2 * GAP, size + 1) for strip in strips]
     heights = [
-        (line + 6 if strip.heading else 0) + side + line * max(map(len, rows)) + 2 * GAP
-        for strip, rows in zip(strips, texts, strict=True)
+        (line * len(heading) + 6 if heading else 0) + side + line * max(map(len, rows)) + 2 * GAP
+        for heading, rows in zip(headings, texts, strict=True)
     ]
-    top = 2 * GAP + 22 if title else GAP
-    paper = Image.new("RGB", (width, top + sum(heights)), PAPER)
+    titles = _wrapped(title, width - 2 * GAP, 18)
+    found = [text for one in said for text in _wrapped(one, width - 2 * GAP, size)]
+    below = line * len(found) + GAP if found else 0
+    top = GAP + (GAP + 22 * len(titles) if titles else 0)
+    paper = Image.new("RGB", (width, top + below + sum(heights)), PAPER)
     draw = ImageDraw.Draw(paper)
-    if title:
-        draw.text((GAP, GAP), title, fill=INK, font=font(18))
-    y = top
-    for strip, rows, height in zip(strips, texts, heights, strict=True):
+    for number, text in enumerate(titles):
+        draw.text((GAP, GAP + 22 * number), text, fill=INK, font=font(18))
+    for number, text in enumerate(found):
+        draw.text((GAP, top + line * number), text, fill=INK, font=font(size))
+    y = top + below
+    for strip, heading, rows, height in zip(strips, headings, texts, heights, strict=True):
         at = y
-        if strip.heading:
-            draw.text((GAP, at), strip.heading, fill=QUIET, font=font(size + 1))
-            at += line + 6
+        for number, text in enumerate(heading):
+            draw.text((GAP, at + line * number), text, fill=QUIET, font=font(size + 1))
+        at += line * len(heading) + 6 if heading else 0
         for index, (frame, lines) in enumerate(zip(strip.frames, rows, strict=True)):
             x = GAP + index * (side + GAP)
             _frame(paper, draw, frame, x, at, side)

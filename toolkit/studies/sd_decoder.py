@@ -111,8 +111,9 @@ def decoder(door: Door, prompts: Sequence[str], n: int, seed: int) -> Experiment
     def heading(name: str, text: str) -> str:
         row = table[name]
         return (
-            f"{text}: {row['psnr_db']['value']:.1f} dB, judges read "
-            f"{100 * row['cnn']['value']:.0f} % and {100 * row['synthesis']['value']:.0f} %"
+            f"{text}: {row['psnr_db']['value']:.1f} dB to the render; the CNN judge reads "
+            f"{100 * row['cnn']['value']:.0f} %, the judge by synthesis "
+            f"{100 * row['synthesis']['value']:.0f} %"
         )
 
     def with_channels(drawn: list[Sample]) -> list[Strip]:

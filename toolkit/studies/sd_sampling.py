@@ -105,7 +105,7 @@ def guidance(door: Door, prompts: Sequence[str], n: int, seed: int) -> Experimen
     curve = chart(curves, "What guidance gives and costs", "guidance scale", "share",
                   y_range=(0, 1))  # fmt: skip
     facts = {"n": n, "seed": seed, "open_prompt": OPEN, "scales": rows}
-    return Experiment("Guidance", parts, facts, [curve])
+    return Experiment("Guidance: what it gives and what it costs", parts, facts, [curve])
 
 
 def schedulers(door: Door, prompts: Sequence[str], n: int, seed: int) -> Experiment:
@@ -141,7 +141,7 @@ def schedulers(door: Door, prompts: Sequence[str], n: int, seed: int) -> Experim
             )  # fmt: skip
 
         labels = tuple(
-            f"{r['steps']} steps: {100 * r['prompt_accuracy']['value']:.0f} %"
+            f"{r['steps']} steps: {100 * r['prompt_accuracy']['value']:.0f} % as asked"
             for r in rows[-len(STEPS) :]
         )
         parts.append(Drawing(SD, name, labels, (prompts[0],) * len(STEPS), (seed,) * len(STEPS),
@@ -150,7 +150,7 @@ def schedulers(door: Door, prompts: Sequence[str], n: int, seed: int) -> Experim
         Series(name, STEPS, [r["prompt_accuracy"]["value"] for r in rows if r["sampler"] == name])
         for name in SAMPLERS
     ]
-    curve = chart(curves, "Few steps need a better sampler", "steps",
-                  "share of named factors that the judge reads", log_x=False)  # fmt: skip
-    title = f"One network, {len(SAMPLERS)} samplers: {prompts[0]}"
+    curve = chart(curves, "What each sampler draws as asked", "steps",
+                  "share of named factors that the judge reads", y_range=(0, 1))  # fmt: skip
+    title = f"One network and one noise, {len(SAMPLERS)} samplers: {prompts[0]}"
     return Experiment(title, parts, {"n": n, "seed": seed, "samplers": rows}, [curve])

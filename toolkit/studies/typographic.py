@@ -1,6 +1,6 @@
 """The typographic attack: a lettered badge against CLIP, and against the decoder behind it.
 
-Ramesh et al. 2022, section 3 (figure 5): an apple with the label "iPod" is an iPod to CLIP at
+Ramesh et al. 2022, section 4 (figure 6): an apple with the label "iPod" is an iPod to CLIP at
 99.98 %, and the decoder still draws apples. Here a badge says CAT, BEE, TEA or FOX on people whose
 profession is asked. The four words name no profession, so a flip is a flip to the word itself.
 """
