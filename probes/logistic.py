@@ -56,8 +56,8 @@ def fit_heads(
     """
     dtype = np.float32 if X.dtype in (np.float16, np.float32) else np.float64
     X = np.ascontiguousarray(X, dtype)
-    mean = X.mean(0, dtype=np.float64)
-    X = X - mean.astype(dtype)  # so that the intercept hardly depends on the weights
+    mean = X.mean(0, dtype=np.float64).astype(dtype)
+    X = X - mean  # so that the intercept hardly depends on the weights
     task = _Task(X, np.asarray(on, bool), np.broadcast_to(np.asarray(C, float), on.shape[1:]))
     at = task.start(weights)
     steps = 0
