@@ -15,7 +15,8 @@ class Agreement:
     """Cosines (k, k) between directions, in order of `labels` ("method: name").
 
     `chance` is the |cosine| that two random directions of that space exceed with probability
-    0.05 in any of the pairs (Bonferroni; whitened, by the participation ratio, a fair guess); `metric` says in which sense angles were measured.
+    0.05 in any of the pairs (Bonferroni; in whitened terms by the participation ratio, a fair
+    guess). `metric` says in which sense angles were measured.
     """
 
     labels: tuple[str, ...]

@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from probes.direction import Direction, Space
-from probes.inputs import along, contrasts, finite, space_or_unknown
+from probes.inputs import Contrast, along, contrasts, finite, space_or_unknown
 from probes.logistic import balanced_weights, fit_heads
 
 
@@ -93,19 +93,23 @@ class CAVDirections(BaseEstimator):
         self.directions_: dict[str, Direction] = {}
         for one in found:
             cavs, accuracy = self._fit(Z, np.flatnonzero(one.on), np.flatnonzero(one.off), rng)
-            order, count = rng.permutation(np.flatnonzero(one.rows)), int(one.on.sum())
-            null = self._fit(Z, order[:count], order[count:], rng)[0]
+            null = [self._twin(Z, one, rng) for _ in range(3)]
             self.cavs_[one.name] = cavs
             evidence = one.counts | {
                 "accuracy": float(accuracy.mean()),
                 "stability": _stability(cavs),
-                "random_stability": _stability(null),
+                "random_stability": float(np.mean(null)),
                 "runs": self.runs,
             }
             self.directions_[one.name] = along(
                 cavs.mean(0), X, space_or_unknown(self.space), one.name, "CAV", evidence
             )
         return self
+
+    def _twin(self, Z: np.ndarray, one: Contrast, rng: np.random.Generator) -> float:
+        """Stability of as many random rows taken for a concept."""
+        order, count = rng.permutation(np.flatnonzero(one.rows)), int(one.on.sum())
+        return _stability(self._fit(Z, order[:count], order[count:], rng)[0])
 
     def _one(self, Z: np.ndarray, on: np.ndarray, off: np.ndarray, rng: np.random.Generator):
         """One CAV (1, d) of a random set against another."""

@@ -102,9 +102,11 @@ def test_a_cav_knows_noise_from_a_concept():
     labels["noise"] = rng.permutation(labels["glasses"]).tolist()
     cavs = CAVDirections(SPACE, runs=12).fit(X, labels)
     real, noise = (cavs.directions_[n].evidence for n in ("glasses", "noise"))
-    assert real["stability"] > real["random_stability"] + 0.1 and real["accuracy"] > 0.85
-    # Even noise gives alike CAVs where examples are shared: its random twin says how alike.
-    assert noise["stability"] == pytest.approx(noise["random_stability"], abs=0.1)
+    assert real["stability"] > 0.95 and real["accuracy"] > 0.85
+    # Even noise gives alike CAVs where examples are shared: its random twins say how alike.
+    for found in (real, noise):
+        assert 0.3 < found["random_stability"] < 0.85
+    assert noise["stability"] < 0.85
     assert abs(noise["accuracy"] - 0.5) < 0.15
     rising = np.zeros((50, 10))
     rising[:, 0] = 1
