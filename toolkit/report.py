@@ -84,6 +84,26 @@ def _figure(folder: Path, row: Any) -> str:
     return f"<figure>{picture}<figcaption>{label}<br>{seen}</figcaption></figure>"
 
 
+def _laboratory(folder: Path) -> str:
+    """The laboratory's sheets, each with links to the picture and to its numbers in the run."""
+    parts = []
+    for sheet in sorted((folder / "laboratory").glob("*.png")):
+        name = escape(sheet.stem)
+        links = [f'<a href="laboratory/{name}.png">the sheet</a>']
+        if sheet.with_suffix(".json").exists():
+            links.append(f'<a href="laboratory/{name}.json">its numbers</a>')
+        parts.append(
+            f'<img class="strip" src="{_data_uri(sheet)}" alt="The sheet of the laboratory: '
+            f'{name}"><p class="quiet">{name}: {", ".join(links)} in the run</p>'
+        )
+    if not parts:
+        return ""
+    return (
+        "<h2>The laboratory</h2><p>What was drawn and measured; shares have 95 % intervals. The "
+        "dashboard's page Laboratory says what such a sheet does not show.</p>" + "".join(parts)
+    )
+
+
 def _gallery(folder: Path, samples: Rows) -> str:
     groups: dict[tuple[str, int], Rows] = {}
     for row in samples:
@@ -312,6 +332,7 @@ def report_html(folder: Path, manifest: dict[str, Any]) -> str:
     sections = (
         _counts(folder, samples, manifest),
         compare_page.section(folder),
+        _laboratory(folder),
         _gallery(folder, samples),
         _steering(folder),
         _guard(samples),

@@ -25,6 +25,7 @@ from dashboards.studies import (
 from tests.dashboards.studies import write_comparison, write_sheet, write_training
 from tests.dashboards.test_pages import page_of, script, words
 from toolkit.cli import parser
+from toolkit.report import report_html
 from toolkit.runs import RunWriter, load_run
 
 
@@ -132,6 +133,16 @@ def test_a_damaged_neighbour_is_one_sentence_and_others_can_be_chosen(
     assert len(at.error) == 1 and "layers.png is damaged" in at.error[0].value
     at.selectbox(key="sheet").select("noising").run()
     assert not at.error and len(at.image) == 1
+
+
+def test_the_report_shows_and_links_the_sheet(studies: Path) -> None:
+    run = load_run(studies / "attention")
+    page = report_html(run.path, run.manifest)
+    links = re.findall(r'href="(laboratory/[^"]+)"', page)
+    assert links == ["laboratory/attention.png", "laboratory/attention.json"]
+    assert all((run.path / link).is_file() for link in links)
+    plain = load_run(studies / "compare")
+    assert "<h2>The laboratory</h2>" not in report_html(plain.path, plain.manifest)
 
 
 def test_a_comparison_is_shown_whole(studies: Path) -> None:
