@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import ttest_ind
 from sklearn.decomposition import FastICA
 from sklearn.utils.estimator_checks import check_estimator
 
@@ -25,6 +26,7 @@ from probes import (
     match,
     random_direction,
 )
+from probes.cav import _welch
 
 SPACE = Space("m", "image_embedding")
 LABELLED = {
@@ -113,6 +115,8 @@ def test_a_cav_knows_noise_from_a_concept():
     felt = cavs.sensitivity("glasses", rising + 0.1 * rng.normal(size=rising.shape))
     assert felt.score == 1.0 and felt.p < 0.01
     assert cavs.sensitivity("noise", rng.normal(size=(400, 10))).p > 1e-3
+    a, b = rng.normal(size=12), rng.normal(size=12) + 1
+    assert _welch(a, b) == pytest.approx(ttest_ind(a, b, equal_var=False).pvalue)
     with pytest.raises(ValueError, match="no CAV is named"):
         cavs.sensitivity("beard", rising)
 
