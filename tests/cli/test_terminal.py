@@ -15,6 +15,8 @@ from toolkit.cli import main
 COMMANDS = (
     "demo",
     "generate",
+    "embed",
+    "map",
     "discover",
     "steer",
     "audit",

@@ -8,7 +8,19 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from toolkit.cli import compare, doctor, make, sd, serve, train, trust, unclip, understand, world
+from toolkit.cli import (
+    compare,
+    doctor,
+    make,
+    sd,
+    serve,
+    train,
+    trust,
+    unclip,
+    understand,
+    vectors,
+    world,
+)
 from toolkit.cli.terminal import Parser
 from toolkit.errors import UserError
 
@@ -33,7 +45,19 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(
         title="commands", metavar="COMMAND", dest="command", parser_class=Parser
     )
-    for group in (make, understand, unclip, sd, compare, trust, world, train, serve, doctor):
+    for group in (
+        make,
+        understand,
+        vectors,
+        unclip,
+        sd,
+        compare,
+        trust,
+        world,
+        train,
+        serve,
+        doctor,
+    ):
         group.add(commands)
     return top
 
