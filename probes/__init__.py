@@ -1,6 +1,7 @@
 """Vectors in, directions and evidence out. Knows arrays, not models or images."""
 
 from probes.agreement import Agreement, Match, agreement, chance_cosine, match
+from probes.association import Association, association_test
 from probes.cav import CAVDirections, Sensitivity
 from probes.contrastive import ContrastivePairs
 from probes.direction import (
@@ -11,19 +12,24 @@ from probes.direction import (
     orthogonalise,
     random_direction,
 )
+from probes.disentanglement import DCI, dci, mig, r_squared, sap
 from probes.effect import SteeringEffect, exact_interval, steering_effect
 from probes.erasure import LeaceEraser, LeaceNormals
+from probes.geometry import anisotropy, intrinsic_dimension, modality_gap, subspace_angles
 from probes.ica import ICADirections
 from probes.ideal_words import IdealWords
 from probes.linear import LinearDirections
 from probes.means import MeanDifference
+from probes.naming import Decomposition, Lexicon, Naming, decompose, lexicon, name
 from probes.pca import PCADirections
 from probes.text_difference import TextDifference
 
 __all__ = [
-    "Agreement", "CAVDirections", "ContrastivePairs", "DamagedDirection", "Direction",
-    "ICADirections", "IdealWords", "LeaceEraser", "LeaceNormals", "LinearDirections", "Match",
-    "MeanDifference", "PCADirections", "Sensitivity", "Space", "SteeringEffect", "TextDifference",
-    "WrongSpace", "agreement", "chance_cosine", "exact_interval", "match", "orthogonalise",
-    "random_direction", "steering_effect",
+    "DCI", "Agreement", "Association", "CAVDirections", "ContrastivePairs", "DamagedDirection",
+    "Decomposition", "Direction", "ICADirections", "IdealWords", "LeaceEraser", "LeaceNormals",
+    "Lexicon", "LinearDirections", "Match", "MeanDifference", "Naming", "PCADirections",
+    "Sensitivity", "Space", "SteeringEffect", "TextDifference", "WrongSpace", "agreement",
+    "anisotropy", "association_test", "chance_cosine", "dci", "decompose", "exact_interval",
+    "intrinsic_dimension", "lexicon", "match", "mig", "modality_gap", "name", "orthogonalise",
+    "r_squared", "random_direction", "sap", "steering_effect", "subspace_angles",
 ]  # fmt: skip

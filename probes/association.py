@@ -49,7 +49,7 @@ def leaning(vectors: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return vectors @ a.mean(0) - vectors @ b.mean(0)
 
 
-def association(
+def association_test(
     x: np.ndarray,
     y: np.ndarray,
     a: np.ndarray,

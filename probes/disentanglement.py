@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from probes.linear import known
+from probes.inputs import finite, known
 
 Factors = Mapping[str, Sequence[Any]]
 
@@ -31,16 +31,6 @@ class DCI:
     importance: np.ndarray
 
 
-def _codes(codes: np.ndarray) -> np.ndarray:
-    codes = np.asarray(codes, np.float64)
-    if codes.ndim != 2 or not codes.size:
-        raise ValueError(f"codes must be (n, d), got {codes.shape}")
-    bad = np.flatnonzero(~np.isfinite(codes).all(1))
-    if len(bad):
-        raise ValueError(f"row {bad[0]} of the codes is not finite; leave it out")
-    return codes
-
-
 def continuous(values: Sequence[Any]) -> bool:
     """Whether a factor is a number: floats are, words, booleans and whole numbers are levels."""
     present = [value for value in values if value is not None]
@@ -49,7 +39,7 @@ def continuous(values: Sequence[Any]) -> bool:
 
 def _each(codes: np.ndarray, factors: Factors, least: int = 20):
     """(name, codes, values, whether they are numbers) a factor, rows without a label left out."""
-    codes = _codes(codes)
+    codes = finite(codes, what="codes")
     if not factors:
         raise ValueError("there is no factor; give at least one with a label a row")
     for name, values in factors.items():
@@ -121,9 +111,8 @@ def dci(codes: np.ndarray, factors: Factors, *, trees: int = 50, seed: int = 0) 
     columns, told = [], {}
     for name, x, y, number in _each(codes, factors):
         fit, test = _split(y, number, seed)
-        # A third of the axes a split: with all of them, the second best axis never shows.
         kind: Any = RandomForestRegressor if number else RandomForestClassifier
-        forest = kind(trees, max_features=1 / 3, min_samples_leaf=5, random_state=seed, n_jobs=1)
+        forest = kind(trees, max_features=1.0, min_samples_leaf=5, random_state=seed, n_jobs=1)
         forest.fit(x[fit], y[fit])
         told[name] = _score(y[test], forest.predict(x[test]), number)
         columns.append(forest.feature_importances_)

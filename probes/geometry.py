@@ -6,14 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from probes.inputs import finite
+
 
 def _rows(x: np.ndarray, what: str, least: int) -> np.ndarray:
-    x = np.asarray(x, np.float64)
-    if x.ndim != 2 or len(x) < least:
-        raise ValueError(f"{what} must be (n, d) with n of at least {least}, got {x.shape}")
-    bad = np.flatnonzero(~np.isfinite(x).all(1))
-    if len(bad):
-        raise ValueError(f"{what}: row {bad[0]} is not finite; leave it out or embed it again")
+    x = finite(x, what=what)
+    if len(x) < least:
+        raise ValueError(f"the {what} are {len(x)} rows; give at least {least}")
     return x
 
 
@@ -22,7 +21,7 @@ def _basis(x: np.ndarray, what: str) -> np.ndarray:
     u, s, _ = np.linalg.svd(x.T, full_matrices=False)
     rank = int((s > s[0] * max(x.shape) * np.finfo(float).eps).sum())
     if rank == 0:
-        raise ValueError(f"{what} are all zero; they span nothing")
+        raise ValueError(f"the {what} are all zero; they span nothing")
     return u[:, :rank]
 
 
@@ -34,10 +33,10 @@ def subspace_angles(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     & Golub 1973; Knyazev & Argentati 2002). Raises ValueError for rows that are not finite, sets
     that are all zero, or of unlike width.
     """
-    a, b = _rows(a, "the first directions", 1), _rows(b, "the second directions", 1)
+    a, b = _rows(a, "first directions", 1), _rows(b, "second directions", 1)
     if a.shape[1] != b.shape[1]:
         raise ValueError(f"directions of {a.shape[1]} and {b.shape[1]} dimensions share no space")
-    one, two = _basis(a, "the first directions"), _basis(b, "the second directions")
+    one, two = _basis(a, "first directions"), _basis(b, "second directions")
     if one.shape[1] < two.shape[1]:
         one, two = two, one
     product = one.T @ two
@@ -107,7 +106,7 @@ def modality_gap(images: np.ndarray, texts: np.ndarray) -> ModalityGap:
 def _unit(x: np.ndarray, what: str) -> np.ndarray:
     norms = np.linalg.norm(x, axis=1, keepdims=True)
     if (norms == 0).any():
-        raise ValueError(f"{what}: row {int(np.argmin(norms))} is zero and has no direction")
+        raise ValueError(f"row {int(np.argmin(norms))} of the {what} is zero and has no direction")
     return x / norms
 
 

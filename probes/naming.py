@@ -14,6 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from probes.inputs import finite
+
 NULLS = 400
 HUB_NEIGHBOURS = 20
 RESAMPLES = 100
@@ -61,16 +63,6 @@ class Naming:
     foretells: float
 
 
-def _finite(x: np.ndarray, what: str, like: int | None = None) -> np.ndarray:
-    x = np.asarray(x, np.float64)
-    if x.ndim != 2 or (like is not None and x.shape[1] != like):
-        raise ValueError(f"{what} must be (n, {like or 'd'}), got {x.shape}")
-    bad = np.flatnonzero(~np.isfinite(x).all(1))
-    if len(bad):
-        raise ValueError(f"{what}: row {bad[0]} is not finite; leave it out or embed it again")
-    return x
-
-
 def _unit(x: np.ndarray) -> np.ndarray:
     return x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), 1e-12)
 
@@ -96,8 +88,13 @@ def lexicon(
     ValueError for fewer than 2 words, fewer than 40 images, words that don't match or rows that
     are not finite.
     """
-    vectors = _finite(vectors, "the words' vectors")
-    images = _finite(images, "the images' vectors", vectors.shape[1])
+    vectors = finite(vectors, what="words' vectors")
+    images = finite(images, what="images' vectors")
+    if images.shape[1] != vectors.shape[1]:
+        raise ValueError(
+            f"the words have {vectors.shape[1]} dimensions and the images {images.shape[1]}; "
+            "embed both with one model"
+        )
     if len(words) != len(vectors) or len(words) < 2:
         raise ValueError(f"{len(words)} words came with {len(vectors)} vectors; give 2 or more")
     if len(images) < 40:
