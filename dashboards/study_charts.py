@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from dashboards.charts import ABOVE, CYCLE, INK, LINE, QUIET, layout
 from dashboards.words import pipeline_color
+from toolkit.studies.compare_page import scale
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -134,7 +135,7 @@ def _broken(name: str, most: int = 26) -> str:
     return "<br>".join(textwrap.wrap(name, most))
 
 
-def measure_chart(rows: Sequence[Mapping[str, Any]], colors: Mapping[str, str]) -> go.Figure:
+def measure_chart(rows: list[dict[str, Any]], colors: Mapping[str, str]) -> go.Figure:
     """One measure of a comparison: a dot a system with its interval; real portraits a dashed line.
 
     Changed variants are hollow.
@@ -159,7 +160,8 @@ def measure_chart(rows: Sequence[Mapping[str, Any]], colors: Mapping[str, str]) 
         drawn.add_trace(
             go.Scatter(
                 x=[row["value"]], y=[place], mode="markers", showlegend=False,
-                marker={"size": 11, "color": color, "symbol": symbol, "line": {"width": 2}},
+                marker={"size": 11, "color": color, "symbol": symbol,
+                        "line": {"width": 2, "color": color}},
                 hovertemplate=f"{row['name']}: %{{x:.3g}}<extra></extra>", **bars,
             )
         )  # fmt: skip
@@ -168,8 +170,7 @@ def measure_chart(rows: Sequence[Mapping[str, Any]], colors: Mapping[str, str]) 
         "ticktext": [f"{row['system']} " for row in reversed(systems)],
         "showgrid": False, "zeroline": False,
     }  # fmt: skip
-    low = min(row[key] for row in rows for key in ("low", "value") if row[key] is not None)
-    axis = {"gridcolor": LINE, "zeroline": False, "rangemode": "tozero" if low >= 0 else "normal"}
+    axis = {"gridcolor": LINE, "zeroline": False, "range": scale(rows), "nticks": 5}
     return layout(drawn, 60 + 26 * len(systems), xaxis=axis, yaxis=ticks)
 
 

@@ -20,6 +20,7 @@ from dashboards.app import PAGES
 from dashboards.exercises import ordering
 from dashboards.launch import command
 from dashboards.source import read
+from tests.dashboards.studies import write_comparison, write_sheet, write_training
 
 pytestmark = pytest.mark.browser
 ROOT = Path(__file__).parents[2]
@@ -37,7 +38,11 @@ def free_port() -> int:
 
 @pytest.fixture(scope="module")
 def address(demo_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Where the app answers, opened as `pellucid dashboard` opens it."""
+    """Where the app answers, opened as `pellucid dashboard` opens it, with studies beside."""
+    write_sheet(demo_run.parent / "attention", "attention", "pellucid sd attention",
+                {"prompts": ["an old chef"], "n": 8, "seed": 0})  # fmt: skip
+    write_comparison(demo_run.parent / "compare")
+    write_training(demo_run.parent / "faces", (1.0, 0.6, 0.5, 0.8), done=True)
     port = free_port()
     log = tmp_path_factory.mktemp("streamlit") / "log.txt"
     with log.open("w") as stream:
@@ -117,6 +122,22 @@ def test_every_page_opens_by_a_click(page) -> None:
         shoot(page, name)
     # Every picture has a name for those who can't see it.
     assert page.eval_on_selector_all("img:not([alt])", "found => found.length") == 0
+
+
+def test_studies_are_drawn_on_a_telephone(page, address: str) -> None:
+    page.set_viewport_size({"width": 420, "height": 900})
+    for name, charts in (("laboratory", 1), ("compare", 12), ("training", 1)):
+        page.goto(f"{address}/{name}")
+        ready(page)
+        page.wait_for_function(
+            "n => document.querySelectorAll('.js-plotly-plot .main-svg').length >= n", arg=charts
+        )
+        unnamed = "found => found.filter(one => !one.alt).length"
+        assert page.eval_on_selector_all("[data-testid=stImage] img", unnamed) == 0
+        # Nothing sticks out of the screen.
+        wide = "() => document.querySelector('[data-testid=stMain]').scrollWidth"
+        assert page.evaluate(wide) <= 420
+        shoot(page, f"{name}-narrow")
 
 
 def test_a_blocked_sample_is_a_card_with_words(page) -> None:
