@@ -292,7 +292,7 @@ class StoreWriter:
         name = f"{len(self.shards):05d}"
         stream = io.BytesIO()
         table.to_parquet(stream, index=False)
-        head = {"format": FORMAT, "rounding": ROUNDING}
+        head = {"format": FORMAT}  # one entry: of several, the order differs from time to time
         write_bytes(self.folder / f"{name}.safetensors", save({"vectors": half}, head))
         write_bytes(self.folder / f"{name}.parquet", stream.getvalue())
         files = {f: sha256(self.folder / f) for f in (f"{name}.safetensors", f"{name}.parquet")}
