@@ -30,6 +30,17 @@ def _labels(store: Store, csv: str | None, color: str | None) -> pd.DataFrame:
     return table
 
 
+def _neighbours(
+    store: Store, vectors: np.ndarray, which: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The neighbour graph that every seed shares. Raises UserError naming a vector of zeros."""
+    empty = ~vectors.any(1)
+    if empty.any():
+        name = store.ids[which[int(np.argmax(empty))]]
+        raise UserError(f"the vector of {name!r} is all zeros, so it has no place on a map")
+    return neighbours(vectors)
+
+
 def chosen_rows(n: int, most: int, seed: int) -> np.ndarray:
     """All rows, or `most` of them drawn at random without repeats, in order."""
     if n <= most:
@@ -88,7 +99,7 @@ def map_run(
         drawn = range(seed, seed + seeds) if not only_pca and len(which) >= LEAST else ()
         run.manifest["seeds"] = list(drawn)
         if len(which) >= LEAST:
-            near = neighbours(vectors)
+            near = _neighbours(store, vectors, which)
         elif not only_pca:
             say(f"{len(which)} vectors are too few for a UMAP: it needs {LEAST}")
         for one in drawn:
