@@ -110,6 +110,8 @@ def command_of(manifest: dict[str, Any], name: str, seed: int | None = None) -> 
     config, kind = manifest["config"], manifest["config"].get("kind", "")
     words = [manifest["command"]]
     words += ["PICTURE"] * UNCLIP.get(kind, 0)
+    if kind == "edit" and config.get("given"):
+        words.append("--picture PICTURE")
     if kind == "diff":
         words.append(f"--after {shlex.quote(config['prompt'])}")
     if kind not in PROMPTLESS:

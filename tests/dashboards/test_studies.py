@@ -75,6 +75,13 @@ def test_the_command_on_the_page_is_one_the_command_line_takes(studies: Path, ki
         assert taken.after == config["prompt"]
 
 
+def test_a_picture_that_was_given_stands_in_the_command(studies: Path) -> None:
+    manifest = load_run(studies / "edit").manifest
+    given = manifest | {"config": manifest["config"] | {"given": 1}}
+    for one, picture in ((manifest, None), (given, "PICTURE")):
+        assert parser().parse_args(shlex.split(command_of(one, "edit"))[1:]).picture == picture
+
+
 def test_the_training_command_is_one_the_command_line_takes(studies: Path) -> None:
     facts = json.loads((studies / "faces" / "training" / "training.json").read_text())
     taken = parser().parse_args(shlex.split(train_command(facts, "faces"))[1:])

@@ -111,7 +111,9 @@ def laboratory_run(
     from toolkit.report import write_report
 
     references = np.stack([picture for _, picture in given]) if given else None
-    with RunWriter(out, command, {"kind": kind} | config, replace) as run:
+    # How many pictures were given, and not their names: a file's name may name a person.
+    config = {"kind": kind} | config | ({"given": len(given)} if given else {})
+    with RunWriter(out, command, config, replace) as run:
         door = open_door(run, say)
         strips = [Strip("given", tuple(Frame(p, name) for name, p in given))] if given else []
         samples: list[Sample] = []
