@@ -17,6 +17,7 @@ from probes.effect import SteeringEffect, exact_interval, steering_effect
 from probes.erasure import LeaceEraser, LeaceNormals
 from probes.evidence import Dose, Evidence, Leak
 from probes.geometry import anisotropy, intrinsic_dimension, modality_gap, subspace_angles
+from probes.hygiene import ProbeReport, probe_report
 from probes.ica import ICADirections
 from probes.ideal_words import IdealWords
 from probes.linear import LinearDirections
@@ -34,10 +35,10 @@ __all__ = [
     "DCI", "Agreement", "Association", "CAVDirections", "ContrastivePairs", "DamagedDirection",
     "Decomposition", "Direction", "Dose", "Estimate", "Evidence", "ICADirections", "IdealWords",
     "JudgeError", "LeaceEraser", "LeaceNormals", "Leak", "Lexicon", "LinearDirections",
-    "Manifold", "Match", "MeanDifference", "Naming", "Nulls", "PCADirections", "Sensitivity",
+    "Manifold", "Match", "MeanDifference", "Naming", "Nulls", "PCADirections", "ProbeReport", "Sensitivity",
     "Space", "SparseAutoencoder", "SteeringEffect", "TextDifference", "WrongSpace", "agreement",
     "anisotropy", "association_test", "chance_cosine", "dci", "decompose", "exact_interval", "holm",
     "intrinsic_dimension", "lexicon", "match", "measure_nulls", "mig", "modality_gap", "name",
-    "orthogonalise", "prove", "purify", "r_squared", "random_direction", "random_directions",
+    "orthogonalise", "probe_report", "prove", "purify", "r_squared", "random_direction", "random_directions",
     "sap", "shuffled_directions", "steering_effect", "subspace_angles",
 ]  # fmt: skip
