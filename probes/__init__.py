@@ -34,11 +34,11 @@ from probes.text_difference import TextDifference
 __all__ = [
     "DCI", "Agreement", "Association", "CAVDirections", "ContrastivePairs", "DamagedDirection",
     "Decomposition", "Direction", "Dose", "Estimate", "Evidence", "ICADirections", "IdealWords",
-    "JudgeError", "LeaceEraser", "LeaceNormals", "Leak", "Lexicon", "LinearDirections",
-    "Manifold", "Match", "MeanDifference", "Naming", "Nulls", "PCADirections", "ProbeReport", "Sensitivity",
+    "JudgeError", "LeaceEraser", "LeaceNormals", "Leak", "Lexicon", "LinearDirections", "Manifold",
+    "Match", "MeanDifference", "Naming", "Nulls", "PCADirections", "ProbeReport", "Sensitivity",
     "Space", "SparseAutoencoder", "SteeringEffect", "TextDifference", "WrongSpace", "agreement",
-    "anisotropy", "association_test", "chance_cosine", "dci", "decompose", "exact_interval", "holm",
-    "intrinsic_dimension", "lexicon", "match", "measure_nulls", "mig", "modality_gap", "name",
-    "orthogonalise", "probe_report", "prove", "purify", "r_squared", "random_direction", "random_directions",
-    "sap", "shuffled_directions", "steering_effect", "subspace_angles",
+    "anisotropy", "association_test", "chance_cosine", "dci", "decompose", "exact_interval",
+    "holm", "intrinsic_dimension", "lexicon", "match", "measure_nulls", "mig", "modality_gap",
+    "name", "orthogonalise", "probe_report", "prove", "purify", "r_squared", "random_direction",
+    "random_directions", "sap", "shuffled_directions", "steering_effect", "subspace_angles",
 ]  # fmt: skip
