@@ -11,7 +11,9 @@ from collections.abc import Sequence
 from toolkit.cli import (
     compare,
     doctor,
+    explain,
     make,
+    prove,
     sd,
     serve,
     train,
@@ -49,6 +51,8 @@ def parser() -> argparse.ArgumentParser:
         make,
         understand,
         vectors,
+        explain,
+        prove,
         unclip,
         sd,
         compare,

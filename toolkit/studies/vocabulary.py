@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,8 +37,10 @@ BEARD = {
 # Sentences of the captions into which a phrase is put before it is embedded: a phrase alone is
 # shorter than anything that the tower has read, and one sentence has a manner of its own.
 FRAMES = {
-    "noun": ("{}", "a portrait of {}", "a picture of {}", "draw {}", "this is {}"),
-    "tag": ("{}", "{}, portrait", "person, {}", "someone, {}", "{}, face"),
+    "noun": ("{}", "a portrait of {}", "draw {}"),
+    "tag": ("{}", "{}, portrait", "someone, {}"),
+    # Of a user's own list, for a model that has read the web (Radford et al. 2021, 3.1.4).
+    "given": ("{}", "a photo of {}", "a picture of {}"),
 }
 
 
@@ -137,6 +140,28 @@ def vocabulary() -> list[Phrase]:
     return list(unique.values())
 
 
+def read_vocabulary(path: str | Path) -> list[Phrase]:
+    """A user's own words, one a line. Raises UserError for a file without two different ones."""
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(
+            f"the vocabulary {path} can't be read ({error}); give a text file, one word a line"
+        ) from error
+    words = list(dict.fromkeys(line.strip() for line in lines if line.strip()))
+    if len(words) < 2:
+        raise UserError(
+            f"the vocabulary {path} has {len(words)} words; give two or more, a line each"
+        )
+    return [Phrase(word, (), "given") for word in words]
+
+
+def _mean(rows: np.ndarray, phrases: Sequence[Phrase]) -> np.ndarray:
+    """(n, d): the mean of each phrase's own sentences' rows."""
+    ends = np.cumsum([len(phrase.sentences) for phrase in phrases])
+    return np.stack([part.mean(0) for part in np.split(rows, ends[:-1])])
+
+
 def embed(clip: Clip, phrases: Sequence[Phrase]) -> np.ndarray:
     """(n, d) unit vectors: the mean over each phrase's sentences (Radford et al. 2021, 3.1.4).
 
@@ -144,8 +169,15 @@ def embed(clip: Clip, phrases: Sequence[Phrase]) -> np.ndarray:
     """
     if not phrases:
         raise UserError("the vocabulary is empty; give at least one phrase")
-    said = [phrase.sentences for phrase in phrases]
-    rows = clip.encode_text([text for texts in said for text in texts])
-    ends = np.cumsum([len(texts) for texts in said])
-    means = np.stack([part.mean(0) for part in np.split(rows, ends[:-1])])
+    rows = clip.encode_text([text for phrase in phrases for text in phrase.sentences])
+    means = _mean(rows, phrases)
     return means / np.linalg.norm(means, axis=1, keepdims=True)
+
+
+def embed_states(clip: Clip, phrases: Sequence[Phrase]) -> np.ndarray:
+    """(n, d) mean token states, over words and over each phrase's sentences."""
+    from toolkit.studies.discover import word_states
+
+    texts = [text for phrase in phrases for text in phrase.sentences]
+    parts = [word_states(clip, texts[i : i + 512]) for i in range(0, len(texts), 512)]
+    return _mean(np.concatenate(parts), phrases)
