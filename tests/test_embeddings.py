@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file
 
 from probes import Space
-from toolkit.embeddings import StoreWriter, open_store, rounded, write_store
+from toolkit.embeddings import StoreWriter, open_store, rounded, widen, write_store
 from toolkit.errors import UserError
 from toolkit.labels import read_labels
 
@@ -68,6 +68,14 @@ def test_rounding_is_to_the_nearest(numbers: list[float]) -> None:
             other = np.nextafter(half, np.float16(way))
         ok = np.isfinite(other)
         assert (error[ok] <= np.abs(other[ok].astype(np.float64) - row[ok])).all()
+
+
+def test_every_finite_half_is_read_as_itself() -> None:
+    half = np.arange(2**16, dtype=np.uint16).view(np.float16)
+    half = half[np.isfinite(half)].reshape(-1, 32)
+    found = widen(half, np.empty(half.shape, np.float32))
+    np.testing.assert_array_equal(found, half.astype(np.float32))
+    assert (np.signbit(found) == np.signbit(half)).all()
 
 
 def test_ties_go_to_even() -> None:
