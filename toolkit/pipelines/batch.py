@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from toolkit.errors import UserError
+from toolkit.seeds import generator
 
 if TYPE_CHECKING:
     from probes import Direction
@@ -80,7 +81,7 @@ def check_request(prompts: Sequence[str], seeds: Sequence[int]) -> None:
 
 def generators(seeds: Sequence[int]) -> list[torch.Generator]:
     """One generator an image, so that batch size and order never change a picture."""
-    return [torch.Generator().manual_seed(int(seed)) for seed in seeds]
+    return [generator(int(seed)) for seed in seeds]
 
 
 def noise(shape: tuple[int, ...], sources: Sequence[torch.Generator]) -> torch.Tensor:

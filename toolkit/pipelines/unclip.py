@@ -76,6 +76,8 @@ class UnClip:
             raise UserError(
                 f"the weights in {folder} can't be read ({error}); restore them"
             ) from error
+        for network in (self.decoder, self.upsampler):  # convolutions run faster so on a CPU
+            network.to(memory_format=torch.channels_last)
         self.folder, self.clip = folder, clip
         self.hash = file_hash(folder / "decoder" / "diffusion_pytorch_model.safetensors")
         self.space = Space(clip.hash, self.site)

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 import torch
 from torch.nn.functional import normalize
 
+from toolkit.seeds import generator as of_seed
+
 
 def generator(seed: int) -> torch.Generator:
     """A seed's generator for its prior, apart from the one for its pixels."""
-    return torch.Generator().manual_seed(int(seed) ^ 0x5EED)
+    return of_seed(int(seed) ^ 0x5EED)
 
 
 def starts(seeds: Sequence[int], candidates: int, dim: int) -> torch.Tensor:

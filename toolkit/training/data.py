@@ -16,8 +16,9 @@ from toolkit.world.sample import SPLITS
 
 @dataclass(frozen=True)
 class PortraitSet:
-    """Portraits and their pictures: (n, 64, 64, 3) uint8, memory-mapped."""
+    """Portraits and their pictures: (n, 64, 64, 3) uint8, memory-mapped; `name` says which."""
 
+    name: str
     portraits: list[Portrait]
     pictures: np.ndarray
 
@@ -40,6 +41,10 @@ class PortraitSet:
             manner = describe_freely if rng.random() < free else describe
             said.append(manner(self.portraits[row], rng, factors=some).text)
         return said
+
+    def cache(self, folder: Path, what: str) -> Path:
+        """Where something worked out from this very set is kept."""
+        return folder / f"{what}-{self.name}.npy"
 
     def images(self, rows: np.ndarray) -> torch.Tensor:
         """(n, 3, 64, 64) float32 in [-1, 1]."""
@@ -70,7 +75,8 @@ def portrait_set(split: str, n: int, seed: int, folder: Path) -> PortraitSet:
     if split not in SPLITS:
         raise ValueError(f"unknown split {split!r}; choose one of {', '.join(SPLITS)}")
     portraits = sample(split, n, seed)
-    path = folder / f"{split}-{n}-{seed}.npy"
+    name = f"{split}-{n}-{seed}"
+    path = folder / f"{name}.npy"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
         sys.stderr.write(f"drawing {n} portraits of the {split} split\n")
@@ -80,4 +86,4 @@ def portrait_set(split: str, n: int, seed: int, folder: Path) -> PortraitSet:
         temporary = path.with_name(f"{path.stem}.{os.getpid()}.tmp.npy")
         np.save(temporary, pictures)
         os.replace(temporary, path)
-    return PortraitSet(portraits, np.load(path, mmap_mode="r"))
+    return PortraitSet(name, portraits, np.load(path, mmap_mode="r"))

@@ -88,7 +88,7 @@ def train(
 
     data = portrait_set("train", portraits, plan.seed, checkpoints)
     embeddings = torch.from_numpy(
-        cached_embeddings(data, clip_folder, checkpoints / "embeddings.npy")
+        cached_embeddings(data, clip_folder, data.cache(checkpoints, "embeddings"))
     )
     torch.manual_seed(plan.seed)
     unet = UNet2DConditionModel(**MODEL)

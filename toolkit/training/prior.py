@@ -49,7 +49,7 @@ def train(
 
     data = portrait_set("train", portraits, plan.seed, checkpoints)
     embeddings = torch.from_numpy(
-        cached_embeddings(data, clip_folder, checkpoints / "embeddings.npy")
+        cached_embeddings(data, clip_folder, data.cache(checkpoints, "embeddings"))
     )
     clip, scheduler = load_clip(str(clip_folder)), prior_schedule()
     clip.model.to(device()).requires_grad_(False)

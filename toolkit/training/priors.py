@@ -23,7 +23,7 @@ MOST = 10_000  # pairs of the linear fit: a map of 192 by 192 needs no more
 def _read(folder: Path, checkpoints: Path, seed: int, portraits: int):
     """Training portraits, their image embeddings (n, d) and a frozen CLIP."""
     data = portrait_set("train", portraits, seed, checkpoints)
-    images = cached_embeddings(data, folder, checkpoints / "embeddings.npy")
+    images = cached_embeddings(data, folder, data.cache(checkpoints, "embeddings"))
     clip = load_clip(str(folder))
     clip.model.to(device()).requires_grad_(False)
     return data, images, clip

@@ -69,8 +69,10 @@ def train(
     """Tune the text tower of the CLIP in `folder` and write it back. Returns the record."""
     data = portrait_set("train", portraits, plan.seed, checkpoints)
     clip = load_clip(str(folder))
-    images = torch.from_numpy(cached_embeddings(data, folder, checkpoints / "embeddings.npy"))
-    made, other = cached_twins(data, clip, plan.seed, checkpoints / "twins.npy")
+    images = torch.from_numpy(
+        cached_embeddings(data, folder, data.cache(checkpoints, "embeddings"))
+    )
+    made, other = cached_twins(data, clip, plan.seed, data.cache(checkpoints, "twins"))
     others, codes = torch.from_numpy(other), data.codes()
     before = copy.deepcopy(clip)
     before.model.to(device()).requires_grad_(False)

@@ -77,7 +77,7 @@ def train(
     from diffusers.models.attention_processor import AttnProcessor
 
     data = portrait_set("train", portraits, plan.seed, checkpoints)
-    latents = cached_latents(data, folder / "vae", checkpoints / "latents.npy")
+    latents = cached_latents(data, folder / "vae", data.cache(checkpoints, "latents"))
     config, state = towers.read_clip(clip_folder)
     text = towers.text_model(config, state).to(device()).requires_grad_(False)
     length, end = config["text_cfg"]["context_length"], config["text_cfg"]["vocab_size"] - 1
