@@ -1,0 +1,33 @@
+"""Probes' figures: names, selectivity, and speed of probes, autoencoders, PCA and the store."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from benchmarks import _probe_discovery as discovery
+from benchmarks import _probe_naming as names
+from benchmarks import _probe_scale as scale
+from benchmarks.rows import Row
+
+PARTS = (
+    (names, names.naming),
+    (discovery, discovery.selectivity),
+    (scale, scale.pca_speed),
+    (discovery, discovery.probe_speed),
+    (discovery, discovery.sae_speed),
+    (scale, scale.store_speed),
+)
+
+
+def run(seed: int, quick: bool, items: dict[str, list[dict]]) -> list[Row]:
+    """Every part in turn; per-item rows go into `items` under the part's name."""
+    rows: list[Row] = []
+    for module, part in PARTS:
+        began = time.monotonic()
+        items[part.__name__] = []
+        for found, details in part(seed, module.QUICK if quick else module.FULL):
+            rows += found
+            items[part.__name__] += details
+        sys.stderr.write(f"{part.__name__}: {time.monotonic() - began:.0f} s\n")
+    return rows
