@@ -18,10 +18,13 @@ class Association:
     """An association test: the effect in standard deviations, and its permutation p-value.
 
     `effect` is from -2 to 2 for sets of equal size: positive when the first targets are nearer
-    the first attributes. `exact` says whether all `splits` were counted or as many were drawn.
+    the first attributes. `difference` is the same in cosines: an effect can be large where it is
+    next to nothing, as after an erasure. `exact` says whether all `splits` were counted or as many
+    were drawn.
     """
 
     effect: float
+    difference: float
     p: float
     exact: bool
     splits: int
@@ -95,4 +98,4 @@ def association_test(
         limit = found
     hits = int((differences >= limit - 1e-12).sum())  # ties count, whatever they were summed in
     p = hits / len(sums) if exact else (1 + hits) / (1 + len(sums))
-    return Association(float(found / spread), float(p), exact, len(sums))
+    return Association(float(found / spread), float(found), float(p), exact, len(sums))

@@ -57,6 +57,20 @@ class Nulls:
     seen: Mapping[str, np.ndarray]
     changed: Mapping[str, np.ndarray]
 
+    @classmethod
+    def of_readings(
+        cls, readings: Readings, radius: float, seeds: Sequence[int], kind: str = "random"
+    ) -> Nulls:
+        """The pool of readings (K, 2, n) a factor: K directions, near and far end, n starts."""
+        levels = {factor: tuple(sorted(set(found.ravel()))) for factor, found in readings.items()}
+        tables: list[dict[str, np.ndarray]] = [{}, {}, {}]
+        for factor, found in readings.items():
+            near, far = found[:, 0], found[:, 1]  # (K, n) each
+            for table, seen in zip(tables[:2], (False, True), strict=True):
+                table[factor] = shifts(near, far, levels[factor], seen).mean(1)  # (K, L)
+            tables[2][factor] = (near != far).mean(1)
+        return cls(kind, float(radius), tuple(int(s) for s in seeds), levels, *tables)
+
     def __len__(self) -> int:
         return len(next(iter(self.shifts.values())))
 
@@ -101,14 +115,8 @@ def measure_nulls(
     vectors = (np.asarray(starts)[None] + moves[:, None]).astype(np.float32)  # (2 K, n, d)
     flat, again = vectors.reshape(-1, vectors.shape[-1]), list(seeds) * len(moves)
     judged = read(flat, again, decode, judge, batch, say)
-    levels = {factor: tuple(sorted(set(found))) for factor, found in judged.items()}
-    tables: list[dict[str, np.ndarray]] = [{}, {}, {}]
-    for factor, found in judged.items():
-        near, far = found.reshape(len(directions), 2, -1).transpose(1, 0, 2)  # (K, n) each
-        for table, seen in zip(tables[:2], (False, True), strict=True):
-            table[factor] = shifts(near, far, levels[factor], seen).mean(1)  # (K, L)
-        tables[2][factor] = (near != far).mean(1)
-    return Nulls(kind, float(radius), tuple(int(s) for s in seeds), levels, *tables)
+    pairs = {factor: found.reshape(len(directions), 2, -1) for factor, found in judged.items()}
+    return Nulls.of_readings(pairs, radius, seeds, kind)
 
 
 def random_directions(like: Direction, count: int, seed: int) -> list[Direction]:

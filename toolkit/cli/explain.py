@@ -33,6 +33,36 @@ def add(commands) -> None:
     name.add_argument("--seed", type=whole, default=0, help="of portraits and resamples (0)")
     name.add_argument("--json", action="store_true", help="print one object each")
 
+    erase = command(
+        commands,
+        "erase",
+        "take a label out of a store's vectors, and see what else broke",
+        "  pellucid erase glasses stores/photos\n"
+        "  pellucid erase species stores/birds --out stores/birds-blind\n"
+        "  pellucid erase species stores/birds --labels birds.csv --json",
+        run_erase,
+    )
+    erase.add_argument("factor", help="the label's column")
+    erase.add_argument("store", help="what pellucid embed wrote")
+    erase.add_argument("--labels", metavar="CSV", help="labels in place of the store's own")
+    erase.add_argument("--out", metavar="STORE", help="write the erased vectors there")
+    erase.add_argument("--seed", type=whole, default=0, help="which half is held out (0)")
+    erase.add_argument("--json", action="store_true", help="print one object")
+
+    associate = command(
+        commands,
+        "associate",
+        "test whether professions lean towards a level, before and after erasing it (WEAT, iEAT)",
+        "  pellucid associate                        the two skews that are planted\n"
+        "  pellucid associate skin=pale skin=ebony\n"
+        "  pellucid associate age=old --n 80 --json",
+        run_associate,
+    )
+    associate.add_argument("attribute", nargs="*", help="FACTOR=LEVEL (skin=pale, hair_style=long)")
+    associate.add_argument("--n", type=whole, default=40, help="sitters a profession (40)")
+    associate.add_argument("--seed", type=whole, default=0, help="which sitters (0)")
+    associate.add_argument("--json", action="store_true", help="print one object")
+
 
 def run_name(args: argparse.Namespace) -> int:
     from toolkit.studies.name import name_all
@@ -58,4 +88,32 @@ def run_name(args: argparse.Namespace) -> int:
         else:
             show(f"{one['direction']}: {one['name'] or 'no name'} ({one['why']})")
         show_table(one["words"])
+    return 0
+
+
+def run_erase(args: argparse.Namespace) -> int:
+    from toolkit.studies.erase import erase_store
+
+    found = erase_store(
+        args.factor, args.store, labels=args.labels, out=args.out, seed=args.seed, say=say
+    )
+    if args.json:
+        show_json(found)
+        return 0
+    show_table(found["readings"])
+    for line in found["verdict"]:
+        show(line)
+    return 0
+
+
+def run_associate(args: argparse.Namespace) -> int:
+    from toolkit.studies.associate import associate_run
+
+    found = associate_run(args.attribute, n=args.n, seed=args.seed, say=say)
+    if args.json:
+        show_json(found)
+        return 0
+    show_table(found["rows"])
+    for line in found["summary"]:
+        show(line)
     return 0

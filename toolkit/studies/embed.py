@@ -220,6 +220,10 @@ def embed_folder(
             say(f"{writer.rows} of {len(files)} pictures")
     except BaseException:
         writer.discard()
+        if writer.rows:
+            say(
+                f"{writer.rows} pictures are kept in {writer.folder}; the same command goes on there"
+            )
         raise
     return writer.finish(
         table,
