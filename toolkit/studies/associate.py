@@ -180,19 +180,24 @@ def associate_world(
 
 
 def summary(found: Sequence[Leaning], level: float = 0.05) -> list[str]:
-    """Which target stands out in each space and state, a sentence each."""
+    """Who leans most in each space, and what of that is left after the erasure, a sentence each."""
     lines = []
-    for space, state in dict.fromkeys((one.space, one.state) for one in found):
-        mine = [one for one in found if (one.space, one.state) == (space, state)]
-        top = max(mine, key=lambda one: one.effect)
-        head = f"{space} embeddings, {state}: "
-        if top.p_holm < level and top.effect > 0:
-            lines.append(
-                f"{head}{top.target} leans most, effect {top.effect:+.2f}, {top.difference:+.4f} "
-                f"in cosine (p = {top.p_holm:.2g} after Holm)" + (", as planted" * top.planted)
-            )
-        else:
-            lines.append(f"{head}nothing leans that way beyond chance")
+    for space in dict.fromkeys(one.space for one in found):
+        first, *others = dict.fromkeys(one.state for one in found if one.space == space)
+        mine = {(one.state, one.target): one for one in found if one.space == space}
+        top = max((one for key, one in mine.items() if key[0] == first), key=lambda o: o.effect)
+        if top.p_holm >= level or top.effect <= 0:
+            lines.append(f"{space} embeddings: no target leans that way beyond chance")
+            continue
+        line = (
+            f"{space} embeddings: {top.target} leans most, effect {top.effect:+.2f}, "
+            f"{top.difference:+.4f} in cosine (p = {top.p_holm:.2g} after Holm)"
+        )
+        line += ", as planted" if top.planted else ""
+        for state in others:
+            left = mine[state, top.target]
+            line += f"; {state}: {left.effect:+.2f}, {left.difference:+.4f} in cosine"
+        lines.append(line)
     return lines
 
 
