@@ -139,7 +139,9 @@ def test_one_changed_byte_is_found(tmp_path: Path, name: str) -> None:
     ("change", "said"),
     [
         (lambda m: m | {"format": "pellucid-run/1"}, "has the format 'pellucid-run/1'"),
-        (lambda m: m | {"rows": 999}, "its shards hold 1000 rows"),
+        (lambda m: m | {"rows": 999}, "it lists 1000 rows of 999"),
+        (lambda m: m | {"files": {}}, "or not its own files"),
+        (lambda m: m | {"files": m["files"] | {"../a": ""}}, "or not its own files"),
         (lambda m: {k: v for k, v in m.items() if k != "shards"}, "is damaged"),
         (lambda m: [], "is damaged"),
     ],

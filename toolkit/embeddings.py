@@ -205,12 +205,18 @@ def open_store(path: str | Path, checksums: bool = True) -> Store:
         total = sum(shard["rows"] for shard in manifest["shards"])
         fits = total == manifest["rows"] and store.space and store.model
         files = dict(manifest["files"])
+        needed = [f"{shard['name']}.{end}" for shard in manifest["shards"]
+                  for end in ("safetensors", "parquet")]  # fmt: skip
+        fits = fits and set(needed) <= set(files) and all(Path(f).name == f for f in files)
     except UserError:
         raise
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{file} is damaged and can't be read; embed again") from error
     if not fits:
-        raise UserError(f"{file} is damaged: its shards hold {total} rows; embed again")
+        raise UserError(
+            f"{file} is damaged: it lists {total} rows of {manifest['rows']}, or not its own "
+            "files; embed again"
+        )
     assert len(store._maps) == len(manifest["shards"])  # mapping them compared the sizes
     for name, expected in files.items() if checksums else ():
         if not (path / name).is_file():

@@ -95,14 +95,19 @@ def test_sizes_modes_and_orientations_differ_freely(tmp_path: Path) -> None:
 def test_a_stopped_command_goes_on_to_the_same_bytes(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    said: list[str] = []
+
     def stop(text: str) -> None:
-        raise KeyboardInterrupt
+        said.append(text)
+        if len(said) == 1:
+            raise KeyboardInterrupt
 
     embed_folder(folder, tmp_path / "straight", shard=16)
     with pytest.raises(KeyboardInterrupt):
         embed_folder(folder, tmp_path / "s", shard=16, say=stop)
     assert not (tmp_path / "s").exists()
     assert (tmp_path / "s.partial").is_dir()
+    assert said[1].startswith("16 pictures are kept in ")
     assert main(["embed", str(folder), "--out", str(tmp_path / "s"), "--shard", "16"]) == 0
     assert "going on after 16 of 40 pictures" in capsys.readouterr().err
     assert not (tmp_path / "s.partial").exists()
@@ -116,7 +121,7 @@ def test_a_picture_changed_meanwhile_is_embedded_anew(folder: Path, tmp_path: Pa
 
     def stop(text: str) -> None:
         said.append(text)
-        if text.startswith("32"):
+        if text == "32 of 40 pictures":
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -124,7 +129,7 @@ def test_a_picture_changed_meanwhile_is_embedded_anew(folder: Path, tmp_path: Pa
     second = sorted(p for p in folder.rglob("*.png"))[20]
     Image.fromarray(PICTURES[0]).save(second)
     store = embed_folder(folder, tmp_path / "s", shard=16, say=said.append)
-    assert said[2] == "going on after 16 of 40 pictures"
+    assert said[3] == "going on after 16 of 40 pictures"
     same = store.find(["00.png", second.relative_to(folder).as_posix()])
     np.testing.assert_allclose(same[0], same[1], atol=1e-3)
 

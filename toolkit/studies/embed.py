@@ -221,9 +221,7 @@ def embed_folder(
     except BaseException:
         writer.discard()
         if writer.rows:
-            say(
-                f"{writer.rows} pictures are kept in {writer.folder}; the same command goes on there"
-            )
+            say(f"{writer.rows} pictures are kept in {writer.folder}; repeat this to go on")
         raise
     return writer.finish(
         table,
