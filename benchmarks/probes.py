@@ -1,4 +1,4 @@
-"""Probes' figures: names, selectivity, and speed of probes, autoencoders, PCA and the store."""
+"""Probes' figures: verdicts, names, selectivity, and speed of probes, autoencoders, PCA and the store."""
 
 from __future__ import annotations
 
@@ -6,11 +6,16 @@ import sys
 import time
 
 from benchmarks import _probe_discovery as discovery
+from benchmarks import _probe_evidence as evidence
 from benchmarks import _probe_naming as names
 from benchmarks import _probe_scale as scale
 from benchmarks.rows import Row
 
 PARTS = (
+    (evidence, evidence.verdict_calibration),
+    (evidence, evidence.interval_coverage),
+    (evidence, evidence.recovered_supervised),
+    (evidence, evidence.portrait_null),
     (names, names.naming),
     (discovery, discovery.selectivity),
     (scale, scale.pca_speed),
