@@ -1,4 +1,4 @@
-"""Probes' figures: verdicts, names, selectivity, and speed of probes, autoencoders, PCA and the store."""
+"""Probes' figures: verdicts, names, selectivity; speed of probes, autoencoders, PCA, the store."""
 
 from __future__ import annotations
 
