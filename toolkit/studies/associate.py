@@ -86,12 +86,12 @@ def _captions(people: Sequence[Portrait], named: Sequence[str], seed: int) -> li
     ]
 
 
-def _eraser(clip: Clip, space: str, factor: str, seed: int) -> LeaceEraser:
+def _eraser(clip: Clip, space: str, factor: str, n: int, seed: int) -> LeaceEraser:
     """LEACE for a factor, fitted on probe portraits or on captions that name the factor."""
     from probes import LeaceEraser
     from toolkit.world import render_all, sample
 
-    people = [p for p in sample("probe", 2 * FITTED, seed) if p.truth()[factor].counts][:FITTED]
+    people = [p for p in sample("probe", 2 * n, seed) if p.truth()[factor].counts][:n]
     vectors = (
         clip.encode_image(render_all(people))
         if space == "image"
@@ -143,13 +143,15 @@ def associate_world(
     pair: tuple[str, str],
     *,
     n: int = 40,
+    fitted: int = FITTED,
     seed: int = 0,
     say: Callable[[str], None] = lambda text: None,
 ) -> list[Leaning]:
     """Professions against a level of a factor, in text and image embeddings, before and after.
 
     `n` sitters are put into every profession; as many others give the level (first attribute) and
-    the other levels in turn (second). Raises UserError for fewer than 8.
+    the other levels in turn (second). The eraser is fitted on `fitted` portraits, or captions, of
+    the probe split. Raises UserError for fewer than 8 sitters.
     """
     if n < LEAST:
         raise UserError(f"{n} sitters a profession are too few; give at least {LEAST}")
@@ -171,7 +173,7 @@ def associate_world(
         found += leanings(
             targets, *sides, space=space, state="as it is", planted=planted, seed=seed
         )
-        eraser = _eraser(clip, space, factor, seed)
+        eraser = _eraser(clip, space, factor, fitted, seed)
         targets = {job: eraser.transform(x) for job, x in targets.items()}
         sides = [eraser.transform(x) for x in sides]
         found += leanings(targets, *sides, space=space, state=f"{factor} erased",
