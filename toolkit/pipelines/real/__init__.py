@@ -1,0 +1,1 @@
+"""Public checkpoints in diffusers' folder layout, drawn by our own loops, every step kept."""
