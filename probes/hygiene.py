@@ -53,8 +53,14 @@ class ProbeReport:
     reasons: tuple[str, ...]
 
     def row(self) -> dict[str, Any]:
-        """The report as a plain dictionary."""
-        return asdict(self)
+        """The report as a plain dictionary; None where there was too little to measure."""
+
+        def plain(value: Any) -> Any:
+            if isinstance(value, tuple):
+                return [plain(one) for one in value]
+            return None if isinstance(value, float) and not np.isfinite(value) else value
+
+        return {key: plain(value) for key, value in asdict(self).items()}
 
 
 def probe_report(

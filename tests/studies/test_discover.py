@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
+from probes import Direction
 from toolkit.errors import UserError
+from toolkit.runs import load_run
 from toolkit.studies.asked import asked_levels
-from toolkit.studies.discover import check_factors, labels, paired_captions, poles
+from toolkit.studies.discover import (
+    check_factors,
+    check_methods,
+    discover_run,
+    labels,
+    paired_captions,
+    poles,
+)
+from toolkit.studies.discover_methods import METHODS, USUAL
 from toolkit.world import FACTORS, Portrait
 
 
@@ -46,3 +58,33 @@ def test_factors_are_checked_once_and_in_order() -> None:
     assert check_factors(["age", "glasses", "age"]) == ("age", "glasses")
     with pytest.raises(UserError, match="choose from skin"):
         check_factors(["height"])
+
+
+def test_methods_are_checked() -> None:
+    assert check_methods([]) == USUAL
+    assert check_methods(["sae", "means", "sae"]) == ("sae", "means")
+    assert check_methods(["all"]) == tuple(METHODS)
+    with pytest.raises(UserError, match="no method is named 'magic'; choose from pca"):
+        check_methods(["magic"])
+
+
+def test_every_method_finds_glasses_or_something_else_and_agreement_is_kept(tmp_path) -> None:
+    said: list[str] = []
+    rows = discover_run(
+        str(tmp_path / "run"), factors=["glasses"], portraits=300, seed=1, replace=False,
+        say=said.append, methods=["all"],
+    )  # fmt: skip
+    run = load_run(tmp_path / "run")
+    named = {row["name"] for row in rows if row["site"] == "image_embedding"}
+    supervised = {"ridge", "means", "cav", "leace", "text", "ideal-words", "pairs"}
+    assert {"glasses", "pca1", "ica1"} | {f"glasses@{m}" for m in supervised} <= named
+    assert any(name.startswith("latent") for name in named)
+    one = Direction.load(run.path / "directions/glasses@pairs.image_embedding.safetensors")
+    assert one.name == "glasses@pairs" and one.evidence["held_out"] > 0.5
+    assert one.evidence["probe"]["verdict"] in ("reads", "fails")
+    table = json.loads((run.path / "agreement.json").read_text())
+    assert len(table["labels"]) == len(table["cosines"]) == len(named)
+    probes = json.loads((run.path / "probes.json").read_text())
+    assert [probe["name"] for probe in probes] == ["glasses"]
+    fails = [probe for probe in probes if probe["verdict"] == "fails"]
+    assert len([line for line in said if "fails" in line]) == len(fails)

@@ -14,10 +14,17 @@ def add(commands) -> None:
         "find directions for factors, one at each site where a pipeline can be steered",
         "  pellucid discover                        every factor\n"
         "  pellucid discover glasses age --json\n"
-        "  pellucid discover glasses --portraits 4000 --out runs/glasses",
+        "  pellucid discover glasses --portraits 4000 --out runs/glasses\n"
+        "  pellucid discover age --method means --method sae\n"
+        "  pellucid discover --method all                each method, and where they meet",
         run_discover,
     )
     discover.add_argument("factor", nargs="*", help="factors of the world (all of them)")
+    discover.add_argument(
+        "--method", action="append", default=[], metavar="NAME",
+        help="pca, ica, means, logistic, ridge, cav, leace, text, ideal-words, pairs, sae or all; "
+        "may be given again (pca and logistic)",
+    )  # fmt: skip
     discover.add_argument("--portraits", type=whole, default=1500, help="real portraits (1500)")
     discover.add_argument("--seed", type=whole, default=0, help="which portraits (0)")
     discover.add_argument("--out", default="runs/directions", help="the run's folder")
@@ -54,6 +61,7 @@ def run_discover(args: argparse.Namespace) -> int:
         seed=args.seed,
         replace=args.replace,
         say=say,
+        methods=args.method,
     )
     if args.json:
         show_json(found)

@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from toolkit.errors import UserError
-from toolkit.runs import RunWriter
+from toolkit.runs import RunWriter, write_json
 from toolkit.world import FACTORS, Portrait, describe, render_all, sample
 
 if TYPE_CHECKING:
-    from probes import Direction
+    from probes import Agreement, Direction, ProbeReport
     from toolkit.clip import Clip
 
-COMPONENTS = 4
 PAIRS = 120
 
 
@@ -29,12 +28,16 @@ PAIRS = 120
 class Discovered:
     """What was found: directions, and the real portraits' embeddings behind them.
 
-    `vectors` (n, d) are image embeddings; `pca` lists the variance that each component holds.
+    `vectors` (n, d) are image embeddings; `pca` lists the variance that each component holds,
+    `reports` what linear probes of each level showed, `agreement` where directions of image
+    embeddings meet, measured where real vectors are round.
     """
 
     directions: tuple[Direction, ...]
     vectors: np.ndarray
     pca: tuple[float, ...]
+    reports: tuple[ProbeReport, ...] = ()
+    agreement: Agreement | None = None
 
     def named(self, name: str, site: str) -> Direction:
         """The direction of that name at that site."""
@@ -50,6 +53,7 @@ class Discovered:
                 "sigma": round(direction.sigma, 5),
                 "accuracy": direction.evidence.get("balanced_accuracy"),
                 "variance": direction.evidence.get("explained_variance_ratio"),
+                "probe": direction.evidence.get("probe", {}).get("verdict"),
             }
             for direction in self.directions
         ]
@@ -127,29 +131,74 @@ def text_directions(clip: Clip, factors: Sequence[str], seed: int) -> list[Direc
     return found
 
 
-def discover(clip: Clip, factors: Sequence[str], portraits: int, seed: int) -> Discovered:
-    """PCA and linear directions on image embeddings, paired differences in text states."""
-    from probes import LinearDirections, PCADirections, Space
+def check_methods(methods: Iterable[str]) -> tuple[str, ...]:
+    """The methods asked for, the usual for none, each once. Raises UserError naming the others."""
+    from toolkit.studies.discover_methods import METHODS, USUAL
 
-    space = Space(clip.hash, "image_embedding")
+    chosen = tuple(dict.fromkeys(methods)) or USUAL
+    if "all" in chosen:
+        return tuple(METHODS)
+    for method in chosen:
+        if method not in METHODS:
+            raise UserError(
+                f"no method is named {method!r}; choose from {', '.join(METHODS)}, or all"
+            )
+    return chosen
+
+
+def discover(
+    clip: Clip,
+    factors: Sequence[str],
+    portraits: int,
+    seed: int,
+    methods: Sequence[str] = (),
+) -> Discovered:
+    """Directions by each method on image embeddings, and paired differences in text states.
+
+    Where several methods find one name, the first keeps it and the others add theirs:
+    "glasses", "glasses@means". Linear probes of the same vectors are put to every test.
+    """
+    from probes import Space, agreement, probe_report
+    from toolkit.studies.discover_methods import METHODS, Seen
+
+    chosen = check_methods(methods)
     people = sample("probe", portraits, seed)
-    vectors = clip.encode_image(render_all(people))
-    pca = PCADirections(COMPONENTS, space).fit(vectors)
-    linear = LinearDirections(space, random_state=seed).fit(
-        vectors, {factor: labels(people, factor) for factor in factors}
+    seen = Seen(
+        clip, Space(clip.hash, "image_embedding"), tuple(factors), people,
+        clip.encode_image(render_all(people)),
+        {factor: labels(people, factor) for factor in factors}, seed,
+    )  # fmt: skip
+    reports = {one.name: one for one in probe_report(seen.vectors, seen.labels, seed=seed)}
+    found: dict[str, Direction] = {}
+    for method in chosen:
+        for name, one in METHODS[method](seen).items():
+            label = f"{name}@{method}" if name in found else name
+            report = reports.get(name)
+            known = {"probe": report.row()} if report else {}
+            found[label] = changed(one, name=label, evidence=one.evidence | known)
+    meeting = agreement(list(found.values()), seen.vectors) if len(found) > 1 else None
+    variance = [one.evidence.get("explained_variance_ratio") for one in found.values()]
+    share = tuple(round(float(part), 4) for part in variance if part is not None)
+    spoken = text_directions(clip, factors, seed)
+    return Discovered(
+        (*found.values(), *spoken), seen.vectors, share, tuple(reports.values()), meeting
     )
-    found = [changed(d, name=f"pca{i}") for i, d in enumerate(pca.directions_.values(), 1)]
-    found += linear.directions_.values()
-    found += text_directions(clip, factors, seed)
-    share = tuple(round(float(s), 4) for s in pca.explained_variance_ratio_)
-    return Discovered(tuple(found), vectors, share)
 
 
 def write_directions(run: RunWriter, found: Discovered) -> None:
-    """Save every direction as NAME.SITE.safetensors with its JSON, and the PCA's facts."""
+    """Save every direction as NAME.SITE.safetensors with its JSON, the reports and agreement."""
     for direction in found.directions:
         direction.save(run.file(f"directions/{direction.name}.{direction.space.site}.safetensors"))
     run.manifest["pca"] = {"explained_variance_ratio": list(found.pca), "n": len(found.vectors)}
+    write_json(run.file("probes.json"), [report.row() for report in found.reports])
+    if found.agreement:
+        table = {
+            "metric": found.agreement.metric,
+            "chance": found.agreement.chance,
+            "labels": list(found.agreement.labels),
+            "cosines": np.round(found.agreement.cosines, 4).tolist(),
+        }
+        write_json(run.file("agreement.json"), table)
 
 
 def discover_run(
@@ -160,20 +209,24 @@ def discover_run(
     seed: int,
     replace: bool,
     say: Callable[[str], None],
+    methods: Iterable[str] = (),
 ) -> list[dict[str, Any]]:
     """`pellucid discover`: a run that holds directions. Returns one row each."""
     from toolkit.clip import load_clip
 
-    chosen = check_factors(factors)
+    chosen, ways = check_factors(factors), check_methods(methods)
     if not 200 <= portraits <= 100_000:
         raise UserError(f"{portraits} portraits were asked for; give 200 to 100000")
-    config = {"factors": list(chosen), "portraits": portraits, "seed": seed}
+    config = {"factors": list(chosen), "portraits": portraits, "seed": seed, "methods": list(ways)}
     with RunWriter(out, f"pellucid discover {' '.join(chosen)}", config, replace) as run:
         clip = load_clip()
         run.manifest["models"] = {"clip": clip.hash}
         run.manifest["seeds"] = [seed]
-        say(f"looking for {', '.join(chosen)} in {portraits} portraits")
+        say(f"looking for {', '.join(chosen)} in {portraits} portraits by {', '.join(ways)}")
         with run.timed("discover"):
-            found = discover(clip, chosen, portraits, seed)
+            found = discover(clip, chosen, portraits, seed, ways)
         write_directions(run, found)
+    for report in found.reports:
+        if report.verdict == "fails":
+            say(f"the probe of {report.name} fails: {'; '.join(report.reasons)}")
     return found.facts()
