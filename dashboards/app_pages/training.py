@@ -76,7 +76,7 @@ def finding(one: Training) -> str:
             f"{text}, {100 * (last[1] / least[1] - 1):.0f} % above its least at step "
             f"{least[0]:.0f}: from there on the model learns pictures by heart."
         )
-    return f"{text}, at or near its least: no sign of learning by heart."
+    return f"{text}, at or near its least: no sign of learning by heart up to here."
 
 
 def _loss(one: Training, at: int | None) -> None:
