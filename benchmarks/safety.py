@@ -1,0 +1,26 @@
+"""Safety's figures: marks and attacks on them, the guard, copies, provenance and the ledger."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from types import ModuleType
+
+from benchmarks.rows import Row
+
+# A part's module holds FULL and QUICK sizes; the part yields (rows, per-item rows) as it goes.
+PARTS: tuple[tuple[ModuleType, Callable], ...] = ()
+
+
+def run(seed: int, quick: bool, items: dict[str, list[dict]]) -> list[Row]:
+    """Every part in turn; per-item rows go into `items` under the part's name."""
+    rows: list[Row] = []
+    for module, part in PARTS:
+        began = time.monotonic()
+        items[part.__name__] = []
+        for found, details in part(seed, module.QUICK if quick else module.FULL):
+            rows += found
+            items[part.__name__] += details
+        sys.stderr.write(f"{part.__name__}: {time.monotonic() - began:.0f} s\n")
+    return rows
