@@ -12,6 +12,7 @@ import numpy as np
 from benchmarks import attention, spine
 from benchmarks._measures import asked_matrix, bootstrap, exact_interval
 from benchmarks._measures import factor_accuracies as accuracies
+from benchmarks._parity import parity
 from benchmarks._speed import speed
 from benchmarks.rows import Row
 from toolkit.world import FACTORS, Portrait, held_out, render_all, sample, visible_levels
@@ -332,7 +333,7 @@ def seconds(seed: int, size: Size) -> Iterator[tuple[list[Row], list[dict]]]:
     yield from speed(seed, size.prompts)
 
 
-PARTS = (prompts, pictures, priors, inversion, text_diffs, words, seconds)
+PARTS = (prompts, pictures, priors, inversion, text_diffs, words, parity, seconds)
 
 
 def run(seed: int, quick: bool, items: dict[str, list[dict]]) -> list[Row]:

@@ -14,25 +14,36 @@ import torch
 from toolkit.pipelines.real.layout import INDEX, KINDS
 from toolkit.pipelines.real.parts import model_class
 
-WIDTH, LENGTH, SIDE = 32, 16, 8
+WIDTH, LENGTH, SIDE, PIXELS = 32, 16, 8, 16
+# What the library prepares pictures with; we do that ourselves, and its pipelines ask for it.
+PROCESSORS = {
+    "StableUnCLIPImg2ImgPipeline": "feature_extractor",
+    "KandinskyV22PriorPipeline": "image_processor",
+}
 _BETAS = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
 _LATENT = _BETAS | {"steps_offset": 1, "clip_sample": False, "set_alpha_to_one": False}
 
 
-def write_tiny(folder: Path, kind: str, seed: int = 0, version: str = "1") -> Path:
-    """Write a whole folder of the kind. `version` "2" of Stable Diffusion predicts v.
+def write_tiny(
+    folder: Path, kind: str, seed: int = 0, version: str = "1", side: int = SIDE
+) -> Path:
+    """Write a whole folder of the kind; its pictures are 2 `side` pixels high and wide.
 
-    Kandinsky's halves fit each other under the same seed.
+    `version` "2" of Stable Diffusion predicts v, as 2.1 does.
     """
     torch.manual_seed(seed)
     index: dict[str, Any] = {"_class_name": kind, "_diffusers_version": "0.38.0"}
     for part, class_name in KINDS[kind].items():
-        made = _make(kind, part, class_name, version)
+        made = _make(kind, part, class_name, version, side)
         made.save_pretrained(folder / part)
         library = "transformers" if class_name.startswith("CLIP") else "diffusers"
         if class_name in ("UnCLIPTextProjModel", "StableUnCLIPImageNormalizer"):
             library = "unclip" if class_name.startswith("UnCLIP") else "stable_diffusion"
         index[part] = [library, type(made).__name__]
+    if part := PROCESSORS.get(kind):
+        processor = _processor()
+        processor.save_pretrained(folder / part)
+        index[part] = ["transformers", type(processor).__name__]
     if kind == "StableDiffusionPipeline":
         index |= {
             "safety_checker": [None, None], "feature_extractor": [None, None],
@@ -42,14 +53,14 @@ def write_tiny(folder: Path, kind: str, seed: int = 0, version: str = "1") -> Pa
     return folder
 
 
-def _make(kind: str, part: str, class_name: str, version: str) -> Any:
+def _make(kind: str, part: str, class_name: str, version: str, side: int) -> Any:
     if class_name == "Scheduler":
         return _scheduler(kind, part, version)
     if class_name == "CLIPTokenizer":
         return _tokenizer()
     if class_name.startswith("CLIP"):
         return _tower(class_name, part)
-    model = model_class(class_name)(**_config(kind, part))
+    model = model_class(class_name)(**_config(kind, part, side))
     with torch.no_grad():
         for weight in model.parameters():  # what starts at zero or one would hide a mistake
             if not weight.any() or weight.unique().numel() == 1:
@@ -73,6 +84,12 @@ def _tokenizer():
     )  # fmt: skip
 
 
+def _processor():
+    from transformers import CLIPImageProcessor
+
+    return CLIPImageProcessor(size={"shortest_edge": PIXELS}, crop_size=PIXELS)
+
+
 def _tower(class_name: str, part: str):
     import transformers
 
@@ -81,7 +98,7 @@ def _tower(class_name: str, part: str):
         "num_attention_heads": 4, "projection_dim": WIDTH, "hidden_act": "gelu",
     }  # fmt: skip
     if "Vision" in class_name:
-        config = transformers.CLIPVisionConfig(image_size=16, patch_size=8, **common)
+        config = transformers.CLIPVisionConfig(image_size=PIXELS, patch_size=8, **common)
     else:
         config = transformers.CLIPTextConfig(
             vocab_size=514, max_position_embeddings=LENGTH, bos_token_id=512, eos_token_id=513,
@@ -90,7 +107,7 @@ def _tower(class_name: str, part: str):
     return getattr(transformers, class_name)(config).eval()
 
 
-def _config(kind: str, part: str) -> dict[str, Any]:
+def _config(kind: str, part: str, side: int) -> dict[str, Any]:
     """The library's own arguments, at the smallest sizes that keep every branch."""
     if part == "prior":
         return {
@@ -102,7 +119,7 @@ def _config(kind: str, part: str) -> dict[str, Any]:
             "down_block_types": ("DownEncoderBlock2D",) * 2,
             "up_block_types": ("UpDecoderBlock2D",) * 2,
             "block_out_channels": (16, 32), "norm_num_groups": 8, "latent_channels": 4,
-            "sample_size": 2 * SIDE, "scaling_factor": 0.13025 if "XL" in kind else 0.18215,
+            "sample_size": 2 * side, "scaling_factor": 0.13025 if "XL" in kind else 0.18215,
         }  # fmt: skip
     if part == "movq":
         return {
@@ -117,14 +134,14 @@ def _config(kind: str, part: str) -> dict[str, Any]:
         return {"embedding_dim": WIDTH}
     if part.startswith("super_res"):
         return {
-            "sample_size": 2 * SIDE, "in_channels": 6, "out_channels": 3,
+            "sample_size": 2 * side, "in_channels": 6, "out_channels": 3,
             "down_block_types": ("ResnetDownsampleBlock2D",) * 2,
             "up_block_types": ("ResnetUpsampleBlock2D",) * 2,
             "block_out_channels": (16, 32), "norm_num_groups": 8, "layers_per_block": 1,
             "add_attention": False,
         }  # fmt: skip
     common = {
-        "sample_size": SIDE, "block_out_channels": (32, 64), "layers_per_block": 1,
+        "sample_size": side, "block_out_channels": (32, 64), "layers_per_block": 1,
         "norm_num_groups": 8,
     }  # fmt: skip
     if kind in ("UnCLIPPipeline", "KandinskyV22Pipeline"):

@@ -72,10 +72,12 @@ def library(
             decoder_guidance_scale=guidance,
         )  # fmt: skip
         return _bytes(out.images)
-    pipe = DiffusionPipeline.from_pretrained(folder)
+    pipe = DiffusionPipeline.from_pretrained(folder, dtype=torch.float32)
     _quiet(pipe)
     if kind == "KandinskyV22Pipeline":
-        prior: Any = DiffusionPipeline.from_pretrained(folder.parent / "k-prior")
+        prior: Any = DiffusionPipeline.from_pretrained(
+            folder.parent / "k-prior", dtype=torch.float32
+        )
         _quiet(prior)
         given = prior(texts, generator=sources, guidance_scale=4.0)
         side = pipe.unet.config.sample_size * pipe.movq_scale_factor
@@ -168,6 +170,7 @@ def _shipped(prompts, seeds) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     The decoder's sampler (guidance in part of the steps only) is nobody's pipeline: it is drawn
     again with the library's networks and sampler, one picture at a time.
     """
+    import torch
     from diffusers import DiffusionPipeline
 
     from toolkit.pipelines import load_pipeline
@@ -175,7 +178,7 @@ def _shipped(prompts, seeds) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     from toolkit.text import clean
 
     sd = load_pipeline("stable-diffusion")
-    pipe: Any = DiffusionPipeline.from_pretrained(sd.folder)
+    pipe: Any = DiffusionPipeline.from_pretrained(sd.folder, dtype=torch.float32)
     _quiet(pipe)
     out = pipe(
         prompt=[clean(prompt) for prompt in prompts], height=64, width=64, num_inference_steps=20,
@@ -230,15 +233,3 @@ def _decoded(folder: Path, given, seed: int) -> np.ndarray:
             x = schedule.step(large(torch.cat([x, seen], 1), time).sample, time, x).prev_sample
     shown = (x.clamp(-1, 1) + 1) / 2
     return _bytes(shown.permute(0, 2, 3, 1).numpy())
-
-
-def run(seed: int, quick: bool, items: dict[str, list[dict]]) -> list[Row]:
-    """The one part of this group."""
-    from benchmarks.generation import FULL, QUICK
-
-    rows: list[Row] = []
-    items["parity"] = []
-    for found, details in parity(seed, QUICK if quick else FULL):
-        rows += found
-        items["parity"] += details
-    return rows
