@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from safety.ledger import Checkpoint, Ledger
     from safety.metadata import Facts
     from safety.policy import BadPolicy, Policy
+    from safety.receipts import Receipt, receipt, record_deletion
     from safety.registry import BadRegistry, Person, Registry, changed
     from safety.release import Released, finish_releases, release_image
     from safety.verify import Verification, verify_file
@@ -33,6 +34,7 @@ HOME = {
     "ledger": ("Checkpoint", "Ledger"),
     "metadata": ("Facts",),
     "policy": ("BadPolicy", "Policy"),
+    "receipts": ("Receipt", "receipt", "record_deletion"),
     "registry": ("BadRegistry", "Person", "Registry", "changed"),
     "release": ("Released", "finish_releases", "release_image"),
     "verify": ("Verification", "verify_file"),
@@ -42,9 +44,9 @@ HOME = {
 __all__ = [
     "BadPolicy", "BadRegistry", "Checkpoint", "Concept", "Decision", "Facts", "Finding", "Guard",
     "GuardedBatch", "Keys", "Ledger", "Likeness", "Mark", "MarkResult", "NameInPrompt", "NoReason",
-    "Person", "Policy", "Registry", "Released", "RestrictedImage", "RestrictedPrompt",
+    "Person", "Policy", "Receipt", "Registry", "Released", "RestrictedImage", "RestrictedPrompt",
     "Verification", "changed", "detect_mark", "development_ca", "finish_releases", "fit_concept",
-    "mark_image", "release_image", "unguarded", "verify_file",
+    "mark_image", "receipt", "record_deletion", "release_image", "unguarded", "verify_file",
 ]  # fmt: skip
 
 

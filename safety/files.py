@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import tempfile
@@ -9,12 +10,66 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 WAIT = 60.0  # seconds for a lock
 
 
 class Busy(ValueError):
     """Another process holds what is needed."""
+
+
+LARGEST_JSON = 64_000_000  # bytes
+
+
+def parse_json(text: bytes | str) -> Any:
+    """JSON from a stranger. Raises ValueError for whatever is wrong, too deep nesting included."""
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def read_json(path: Path) -> Any:
+    """A JSON file from a stranger. Raises OSError, or ValueError for whatever is wrong in it."""
+    if path.stat().st_size > LARGEST_JSON:
+        raise ValueError(f"it is larger than {LARGEST_JSON // 1_000_000} MB")
+    return parse_json(path.read_bytes())
+
+
+def sync_folder(path: Path) -> None:
+    """Flush a folder's names to disk: a new or renamed file is safe only after this."""
+    if os.name == "nt":
+        return  # NTFS keeps names in its journal, and a folder can't be opened
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it, each of them flushed to disk."""
+    if not path.is_dir():
+        make_folder(path.parent)
+        path.mkdir(exist_ok=True)
+        sync_folder(path.parent)
+
+
+def append_line(path: Path, line: bytes) -> None:
+    """Add a line and return once it, and the file's name, are on disk; nothing on an error."""
+    new = not path.exists()
+    with open(path, "ab") as file:
+        begin = file.tell()
+        try:
+            file.write(line + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        except BaseException:
+            os.ftruncate(file.fileno(), begin)
+            raise
+    if new:
+        sync_folder(path.parent)
 
 
 def write_whole(path: Path, data: bytes, mode: int = 0o644) -> None:
@@ -27,6 +82,7 @@ def write_whole(path: Path, data: bytes, mode: int = 0o644) -> None:
             os.fsync(file.fileno())
         os.chmod(name, mode)
         os.replace(name, path)
+        sync_folder(path.parent)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise

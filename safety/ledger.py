@@ -12,29 +12,25 @@ What it does not show: that an entry was true when written, or that nothing went
 from __future__ import annotations
 
 import hmac
-import json
 import logging
+import math
 import os
 import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from safety import merkle
-from safety.files import locked, write_whole
+from safety.checkpoint import Checkpoint, LedgerError, canonical, public_hex
+from safety.files import append_line, locked, make_folder, parse_json, write_whole
 
+LONGEST = 1_000_000  # bytes of an entry
 log = logging.getLogger("pellucid.safety")
-
-
-class LedgerError(ValueError):
-    """The ledger on disk is not what its checkpoint vouches for."""
 
 
 def commit(text: str, salt: bytes) -> str:
@@ -44,56 +40,6 @@ def commit(text: str, salt: bytes) -> str:
 
 def new_salt() -> bytes:
     return secrets.token_bytes(32)
-
-
-@dataclass(frozen=True)
-class Checkpoint:
-    """A signed statement: the log had `size` entries and this root. Keep copies elsewhere."""
-
-    size: int
-    root: str  # hex
-    key: str  # hex of the Ed25519 public key
-    signature: str  # hex
-
-    @staticmethod
-    def message(size: int, root: str) -> bytes:
-        return f"pellucid ledger checkpoint 1\n{size}\n{root}\n".encode()
-
-    @classmethod
-    def sign(cls, size: int, root: bytes, signer: Ed25519PrivateKey) -> Checkpoint:
-        signature = signer.sign(cls.message(size, root.hex()))
-        return cls(size, root.hex(), public_hex(signer), signature.hex())
-
-    def signed_by(self, key: str) -> bool:
-        """Whether the signature is good and of this public key (hex)."""
-        try:
-            public = Ed25519PublicKey.from_public_bytes(bytes.fromhex(self.key))
-            public.verify(bytes.fromhex(self.signature), self.message(self.size, self.root))
-        except (InvalidSignature, ValueError):
-            return False
-        return hmac.compare_digest(self.key, key)
-
-    def to_json(self) -> dict[str, object]:
-        return {"format": "pellucid-checkpoint/1", **asdict(self)}
-
-    @classmethod
-    def load(cls, path: Path | str) -> Checkpoint:
-        """Read a checkpoint file. Raises LedgerError when it is not one."""
-        try:
-            data = json.loads(Path(path).read_text("utf-8"))
-            found = cls(int(data["size"]), data["root"], data["key"], data["signature"])
-            if not all(isinstance(text, str) for text in (found.root, found.key, found.signature)):
-                raise TypeError("a field is no text")
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise LedgerError(
-                f"{path} is no ledger checkpoint ({type(error).__name__}): restore it from a copy"
-            ) from None
-        return found
-
-
-def public_hex(signer: Ed25519PrivateKey) -> str:
-    raw = signer.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
-    return raw.hex()
 
 
 @dataclass(frozen=True)
@@ -145,6 +91,7 @@ class Ledger:
         self.public = public
         self.notices: list[str] = []
         self._leaves: list[bytes] = []
+        self._starts: list[int] = []  # byte of entries.jsonl where each entry begins
         self._tree = merkle.Frontier()
         self._read = 0  # bytes of entries.jsonl taken in so far
         if self._entries.exists():
@@ -181,11 +128,11 @@ class Ledger:
         Nothing is on disk until `slot.commit(entry)`: an interrupted release leaves no entry, and
         its index goes to the next one.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder)
         with locked(self.folder / "lock"):
-            self._mend()
             self._catch_up()
             self._agree_with_checkpoint()
+            self._mend()
             yield Slot(self)
 
     def _write(self, entry: dict[str, object], index: int) -> None:
@@ -194,15 +141,9 @@ class Ledger:
             raise ValueError(f"the ledger sets {', '.join(sorted(taken))} itself; leave it out")
         stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         line = canonical({"index": index, "time": stamp} | entry)
-        with open(self._entries, "ab") as file:
-            begin = file.tell()
-            try:
-                file.write(line + b"\n")
-                file.flush()
-                os.fsync(file.fileno())
-            except BaseException:
-                os.ftruncate(file.fileno(), begin)
-                raise
+        if len(line) >= LONGEST:
+            raise ValueError(f"the entry has {len(line)} bytes, at most {LONGEST - 1} fit")
+        append_line(self._entries, line)
         self._take(line)
         if self._signer is not None:
             self._sign()
@@ -213,16 +154,22 @@ class Ledger:
         write_whole(self._checkpoint, canonical(made.to_json()) + b"\n")
 
     def _mend(self) -> None:
-        """Cut off a last line that a killed writer left unfinished: it was never acknowledged."""
+        """Cut off what a killed writer or a power cut left behind the last whole entry.
+
+        An entry is acknowledged only once a checkpoint that covers it is on disk too. So what
+        comes after the checkpoint and is no entry of its place, or is no whole line, was never
+        acknowledged. It is kept in `entries.torn` all the same.
+        """
         if not self._entries.exists():
             return
         with open(self._entries, "r+b") as file:
-            size = file.seek(0, os.SEEK_END)
-            keep = _whole_lines(self._entries, size)
+            size, keep = file.seek(0, os.SEEK_END), self._read
             if keep < size:
+                file.seek(keep)
+                append_line(self.folder / "entries.torn", file.read())
                 file.truncate(keep)
                 os.fsync(file.fileno())
-                self._notice(f"discarded an unfinished last line of {size - keep} bytes")
+                self._notice(f"discarded {size - keep} bytes of an unfinished last entry")
 
     def _notice(self, text: str) -> None:
         self.notices.append(text)
@@ -233,22 +180,37 @@ class Ledger:
     def _take(self, line: bytes) -> None:
         leaf = merkle.leaf_hash(line)
         self._leaves.append(leaf)
+        self._starts.append(self._read)
         self._tree.add(leaf)
         self._read += len(line) + 1
 
     def _catch_up(self) -> None:
-        """Take in the whole lines that were added since the last look."""
+        """Take in the entries that were added since the last look, up to what is none.
+
+        What the checkpoint covers is taken in as it is: saying what is wrong with it is for
+        `verify`. So is everything of a ledger that nobody signs.
+        """
         if not self._entries.exists():
             if self._read:
                 raise LedgerError(f"{self._entries} is gone: restore it from a copy")
             return
+        covered = self._covered()
         with open(self._entries, "rb") as file:
             if file.seek(0, os.SEEK_END) < self._read:
                 raise LedgerError(f"{self._entries} became shorter: restore it from a copy")
             file.seek(self._read)
-            for line in file:
-                if line.endswith(b"\n"):
-                    self._take(line[:-1])
+            while (line := file.readline(LONGEST)).endswith(b"\n"):
+                if self.size >= covered and not _stands(line, self.size):
+                    break
+                self._take(line[:-1])
+
+    def _covered(self) -> float:
+        """How many entries may have been acknowledged."""
+        try:
+            return self.checkpoint().size
+        except LedgerError:
+            unsigned = self._signer is None or self._checkpoint.exists()
+            return math.inf if unsigned else 0
 
     def _agree_with_checkpoint(self) -> None:
         """Refuse to sign on top of entries that the last checkpoint does not vouch for."""
@@ -278,19 +240,28 @@ class Ledger:
 
     def entries(self) -> list[dict[str, object]]:
         """All whole entries, in order. Raises LedgerError for a line that is no JSON object."""
+        self._catch_up()
         return [_parse(line, index) for index, line in enumerate(self._lines())]
 
     def entry(self, index: int) -> dict[str, object] | None:
         """One entry, or None when there is none of that index."""
+        line = self.line(index)
+        return None if line is None else _parse(line, index)
+
+    def line(self, index: int) -> bytes | None:
+        """One entry's exact bytes, the leaf of the tree; None when there is none of that index."""
         self._catch_up()
         if not 0 <= index < self.size:
             return None
-        return _parse(self._lines()[index], index)
+        with open(self._entries, "rb") as file:
+            file.seek(self._starts[index])
+            return file.readline(LONGEST)[:-1]
 
     def _lines(self) -> list[bytes]:
+        """The entries taken in so far, as they now stand on disk."""
         if not self._entries.exists():
             return []
-        return self._entries.read_bytes().split(b"\n")[:-1]
+        return self._entries.read_bytes().split(b"\n")[: self.size]
 
     def inclusion_proof(self, index: int, size: int | None = None) -> list[bytes]:
         """The audit path of an entry in the tree of the first `size` entries (all by default)."""
@@ -302,6 +273,7 @@ class Ledger:
 
     def includes(self, index: int) -> bool:
         """Whether the signed checkpoint covers entry `index` as it now stands on disk."""
+        self._catch_up()
         checkpoint, lines = self.checkpoint(), self._lines()
         leaves = [merkle.leaf_hash(line) for line in lines[: checkpoint.size]]
         if len(leaves) < checkpoint.size or not 0 <= index < checkpoint.size:
@@ -347,21 +319,13 @@ class Ledger:
             notices.append(f"{fresh.size - signed} entries came after the checkpoint")
         tail = len(fresh._entries.read_bytes()) - fresh._read if fresh._entries.exists() else 0
         if tail:
-            notices.append(f"an unfinished last line of {tail} bytes does not count")
+            notices.append(f"{tail} bytes of an unfinished last entry do not count")
         return LedgerReport(not problems, fresh.size, signed, tuple(problems), tuple(notices))
-
-
-def canonical(value: dict[str, object]) -> bytes:
-    """JSON on one line, keys sorted, no spaces: the same bytes for the same value."""
-    text = json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
-    )
-    return text.encode("ascii")
 
 
 def _parse(line: bytes, index: int) -> dict[str, object]:
     try:
-        value = json.loads(line)
+        value = parse_json(line)
     except ValueError:
         value = None
     if not isinstance(value, dict):
@@ -369,15 +333,9 @@ def _parse(line: bytes, index: int) -> dict[str, object]:
     return value
 
 
-def _whole_lines(path: Path, size: int) -> int:
-    """Bytes up to and including the last newline."""
-    with open(path, "rb") as file:
-        end = size
-        while end > 0:
-            begin = max(0, end - 65536)
-            file.seek(begin)
-            found = file.read(end - begin).rfind(b"\n")
-            if found >= 0:
-                return begin + found + 1
-            end = begin
-    return 0
+def _stands(line: bytes, index: int) -> bool:
+    """Whether a line is the entry of this index."""
+    try:
+        return _parse(line, index).get("index") == index
+    except LedgerError:
+        return False
