@@ -257,15 +257,30 @@ def _sparse(rows: np.ndarray, size: Size, seed: int, order: list[np.ndarray], lr
         yield trainer.step(x, code, (size.latents,))
 
 
-def _overcomplete(rows: np.ndarray, size: Size, order: list[np.ndarray], lr: float):
-    """overcomplete's TopKSAE, as its own train_sae steps it, on the same batches."""
-    import torch
-    from overcomplete.sae import TopKSAE  # pyright: ignore[reportMissingImports]
+def _overcomplete(rows: np.ndarray, size: Size, seed: int, order: list[np.ndarray], lr: float):
+    """overcomplete's TopKSAE stepped as its own train_sae does, from the same weights and batches.
 
-    model = TopKSAE(size.width, size.latents, min(K, size.latents // 8))
+    Its encoder is the plain one of its `untied`; None, and a line that says so, where the package
+    can't be imported.
+    """
+    import torch
+
+    from probes.sae_training import new_weights
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            from overcomplete.sae import TopKSAE  # pyright: ignore[reportMissingImports]
+    except (ImportError, AttributeError) as error:  # its plots need matplotlib before 3.11
+        sys.stderr.write(f"sae_speed: not against overcomplete, it can't be imported ({error})\n")
+        return None
+    model = TopKSAE(size.width, size.latents, min(K, size.latents // 8)).train()
+    with torch.no_grad():
+        model.dictionary._weights.copy_(new_weights(size.latents, size.width, seed).decoder)
+    model = model.untied(bias=True)
     adam = torch.optim.Adam(model.parameters(), lr=lr)
-    model.train()
-    for batch in order:
+
+    def step(batch: np.ndarray) -> float:
         x = torch.from_numpy(rows[batch])
         adam.zero_grad()
         _, _, rebuilt = model(x)
@@ -273,14 +288,16 @@ def _overcomplete(rows: np.ndarray, size: Size, order: list[np.ndarray], lr: flo
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         adam.step()
-        yield float(loss.detach())
+        return float(loss.detach())
+
+    return (step(batch) for batch in order)
 
 
 def sae_speed(seed: int, size: Size) -> Iterator[tuple[list[Row], list[dict]]]:
     """`sae_speed`: steps of a TopK autoencoder against the dense loop and overcomplete, in turns.
 
     `sae_loss` is the last losses over theirs: 1 from equal weights and batches, up to rounding.
-    overcomplete starts from its own weights; where it is not installed a line says so.
+    Where overcomplete is not installed a line says so.
     """
     rng = np.random.default_rng([seed, 45])
     n = size.batch * 4
@@ -293,13 +310,8 @@ def sae_speed(seed: int, size: Size) -> Iterator[tuple[list[Row], list[dict]]]:
         "pellucid": _sparse(X, size, seed, order, lr),
         "dense torch": _dense(X, size, seed, order, lr),
     }
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            import overcomplete.sae  # pyright: ignore[reportMissingImports]  # noqa: F401
-        systems["overcomplete"] = _overcomplete(X, size, order, lr)
-    except ImportError as error:
-        sys.stderr.write(f"sae_speed: not against overcomplete, it can't be imported ({error})\n")
+    if (peer := _overcomplete(X, size, seed, order, lr)) is not None:
+        systems["overcomplete"] = peer
     losses = {name: np.zeros(size.steps) for name in systems}
     seconds = {name: np.zeros(size.steps) for name in systems}
     for step in range(size.steps):

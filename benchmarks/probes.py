@@ -9,6 +9,7 @@ from benchmarks import _probe_discovery as discovery
 from benchmarks import _probe_evidence as evidence
 from benchmarks import _probe_naming as names
 from benchmarks import _probe_scale as scale
+from benchmarks._alone import alone
 from benchmarks.rows import Row
 
 PARTS = (
@@ -23,6 +24,7 @@ PARTS = (
     (discovery, discovery.sae_speed),
     (scale, scale.store_speed),
 )
+SPEED = ("pca_speed", "probe_speed", "sae_speed", "store_speed")
 
 
 def run(seed: int, quick: bool, items: dict[str, list[dict]]) -> list[Row]:
@@ -31,7 +33,11 @@ def run(seed: int, quick: bool, items: dict[str, list[dict]]) -> list[Row]:
     for module, part in PARTS:
         began = time.monotonic()
         items[part.__name__] = []
-        for found, details in part(seed, module.QUICK if quick else module.FULL):
+        if part.__name__ in SPEED:
+            measured = [alone(module.__name__.split(".")[-1], part.__name__, seed, quick)]
+        else:
+            measured = part(seed, module.QUICK if quick else module.FULL)
+        for found, details in measured:
             rows += found
             items[part.__name__] += details
         sys.stderr.write(f"{part.__name__}: {time.monotonic() - began:.0f} s\n")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from benchmarks._alone import alone, environment
 from benchmarks._probe_scale import (
     Size,
     cloud,
@@ -56,3 +57,14 @@ def test_the_store_gives_the_rows_that_lists_give() -> None:
     held = {row.system: row.value for row in rows if row.case == "megabytes"}
     assert held["pellucid"] < 0.7 * held["Parquet and pandas"]
     assert [row.target for row in rows if row.target] == ["at least 15", "at least 100"]
+
+
+def test_a_comparison_runs_on_the_processors_own_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENBLAS_CORETYPE", "Haswell")
+    monkeypatch.setenv("OPENBLAS_L2_SIZE", "512")
+    there = environment()
+    assert not {"OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"} & set(there)
+    assert there["OMP_NUM_THREADS"] == there["OPENBLAS_NUM_THREADS"] == "1"
+    rows, items = alone("_probe_scale", "store_speed", 0, quick=True)
+    assert [row.target for row in rows if row.target] == ["at least 15", "at least 100"]
+    assert {item["system"] for item in items} == {"pellucid", "Parquet and pandas"}
