@@ -32,13 +32,15 @@ class PortraitSet:
 
         A share of `brief` say little, as people do: without them "a portrait of a doctor" would
         be unlike all that a model has read, and it would fall back on a few faces. A share of
-        `free` are in other manners than the usual sentence.
+        `free` are in other manners than the usual sentence; a third of those name everything.
         """
         said = []
         for row in rows:
             few = rng.random() < brief
             some = tuple(rng.permutation(list(FACTORS))[: rng.integers(3)]) if few else None
             manner = describe_freely if rng.random() < free else describe
+            if manner is describe_freely and not few and rng.random() < 1 / 3:
+                some = tuple(FACTORS)
             said.append(manner(self.portraits[row], rng, factors=some).text)
         return said
 

@@ -33,6 +33,8 @@ ATTIRE = {
     "farmer": ("farmer",),
 }
 ANYONE = ("person", "someone", "human", "character", "face", "sitter")
+NO_BEARD = ("no beard", "beardless", "clean-shaven", "without beard", "without any beard",
+            "has no beard", "without facial hair")  # fmt: skip
 PLACE = ("background", "wall", "backdrop")
 OPENING = {
     "clauses": ("", "", "a portrait of ", "a drawing of ", "this is ", "here is ", "a photo of "),
@@ -98,7 +100,7 @@ def _hair(named: dict[str, str], rng: np.random.Generator) -> dict[str, str]:
             else _pick(rng, ("beard", "bearded", "full beard", "wears a beard"))
         )
     elif beard == "no":
-        tags["beard"] = _pick(rng, ("no beard", "beardless", "clean-shaven", "without beard"))
+        tags["beard"] = _pick(rng, NO_BEARD)
     return tags
 
 
@@ -160,13 +162,15 @@ def _clauses(
         else:
             tags["beard"] = _pick(rng, ("a beard", "a full beard"))
     if named.get("beard") == "no":
-        tags["beard"] = "no beard" if rng.random() < 0.5 else "clean-shaven"
+        tags["beard"] = _pick(rng, NO_BEARD)
     for what, phrase in tags.items():
         if phrase.startswith(("hair is", "beard is")):
             after.append(f"the {phrase}")
-        elif phrase in ("bald", "bearded", "beardless", "clean-shaven", "without beard"):
-            clauses.append(phrase if phrase == "without beard" else f"who is {phrase}")
-        elif phrase.startswith("wears"):
+        elif phrase.startswith("without"):
+            clauses.append(phrase)
+        elif phrase in ("bald", "bearded", "beardless", "clean-shaven"):
+            clauses.append(f"who is {phrase}")
+        elif phrase.startswith(("wears", "has")):
             clauses.append(f"who {phrase}")
         else:
             one = phrase.endswith((" beard", " bun", "bald head")) and not phrase.startswith(
