@@ -7,10 +7,14 @@ import time
 from collections.abc import Callable
 from types import ModuleType
 
+from benchmarks import _safety_proof as proof
 from benchmarks.rows import Row
 
 # A part's module holds FULL and QUICK sizes; the part yields (rows, per-item rows) as it goes.
-PARTS: tuple[tuple[ModuleType, Callable], ...] = ()
+PARTS: tuple[tuple[ModuleType, Callable], ...] = (
+    (proof, proof.ledger_faults),
+    (proof, proof.c2pa_speed),
+)
 
 
 def run(seed: int, quick: bool, items: dict[str, list[dict]]) -> list[Row]:
