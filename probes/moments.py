@@ -35,6 +35,11 @@ class Components:
         return X @ self.vectors.T.astype(kind) - (self.mean @ self.vectors.T).astype(kind)
 
 
+def upright(vectors: np.ndarray) -> np.ndarray:
+    """Vectors (k, d) with signs that make each one's largest coefficient positive."""
+    return vectors * np.sign(vectors[np.arange(len(vectors)), np.abs(vectors).argmax(1)])[:, None]
+
+
 @dataclass(frozen=True)
 class Moments:
     """`n` rows, their `mean` (d,) and `scatter` (d, d): the sum of (x - mean)(x - mean)', fp64.
@@ -111,10 +116,10 @@ class Moments:
         if not 1 <= k <= d:
             raise ValueError(f"{k} components were asked for, of {d} dimensions; give 1 to {d}")
         values, vectors = eigh(self.covariance, subset_by_index=(d - k, d - 1), driver="evr")
-        vectors = vectors[:, ::-1].T  # (k, d)
-        sign = np.sign(vectors[np.arange(k), np.abs(vectors).argmax(1)])
         total = float(np.trace(self.covariance))
-        return Components(self.mean, vectors * sign[:, None], np.maximum(values[::-1], 0), total)
+        return Components(
+            self.mean, upright(vectors[:, ::-1].T), np.maximum(values[::-1], 0), total
+        )
 
     def whitening(self, shrinkage: float = 0.0) -> np.ndarray:
         """(d, d) symmetric W: rows of (X - mean) @ W have unit covariance (ZCA, Bell & Sejnowski).

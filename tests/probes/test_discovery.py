@@ -25,13 +25,39 @@ def planted():
     return X, labels
 
 
-def test_pca_agrees_with_scikit_learn(planted):
-    X, _ = planted
-    mine, theirs = PCADirections(3, SPACE).fit(X), PCA(3, svd_solver="full").fit(X)
+@pytest.mark.parametrize(
+    ("kind", "rows", "near"),
+    [
+        (np.float64, 300, 1e-9),
+        (np.float64, 9, 1e-9),
+        (np.float32, 300, 1e-4),
+        (np.float16, 300, 1e-4),
+    ],
+)
+def test_pca_agrees_with_scikit_learn(planted, kind, rows, near):
+    X = (planted[0][:rows] + 5).astype(kind)
+    mine = PCADirections(3, SPACE).fit(X)
+    theirs = PCA(3, svd_solver="full").fit(X.astype(np.float64))
+    np.testing.assert_allclose(mine.components_, theirs.components_, atol=near)
+    for ours in ("mean_", "explained_variance_", "explained_variance_ratio_"):
+        np.testing.assert_allclose(getattr(mine, ours), getattr(theirs, ours), rtol=near)
+    np.testing.assert_allclose(mine.transform(X), theirs.transform(X), atol=20 * near)
     for direction, vector in zip(mine.directions_.values(), theirs.components_, strict=True):
-        assert np.allclose(direction.vector, vector, atol=1e-5)
-        assert np.isclose(direction.sigma, np.std(X @ vector, ddof=1), rtol=1e-4)
-    assert np.allclose(mine.transform(X), theirs.transform(X))
+        assert np.allclose(direction.vector, vector, atol=max(near, 1e-6))
+        assert np.isclose(direction.sigma, np.std(X @ vector, ddof=1), rtol=1e-3)
+
+
+def test_pca_refuses_more_components_than_vectors_vary_along(planted):
+    X = planted[0].copy()
+    X[:, 4:] = 1
+    assert len(PCADirections(4).fit(X).directions_) == 4
+    for few in (X, X.astype(np.float32), X[:12]):
+        with pytest.raises(ValueError, match=r"5 components .* vary along 4 only; ask for 4"):
+            PCADirections(5).fit(few)
+    with pytest.raises(ValueError, match="vary along 0 only; ask for components of vectors that"):
+        PCADirections(1).fit(np.ones((20, 3)))
+    with pytest.raises(ValueError, match="0 components were asked for; give at least 1"):
+        PCADirections(0).fit(X)
 
 
 def test_pca_keeps_the_contract_of_an_estimator():

@@ -179,7 +179,7 @@ def ladder(door: Door, picture: np.ndarray, seed: int) -> list[Line]:
 
     z = door.clip.encode_image(picture[None])
     real = door.clip.encode_image(render_all(sample("probe", 800, seed)))
-    pca = PCADirections(n_components=max(RUNGS)).fit(real).pca_
+    pca = PCADirections(min(max(RUNGS), real.shape[1])).fit(real)
     axes = pca.transform(z)
     rungs = [
         pca.mean_ + axes[:, :k] @ pca.components_[:k] for k in RUNGS if k <= len(pca.components_)
