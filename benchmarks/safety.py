@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from types import ModuleType
 
+from benchmarks import _safety_copies as copies
 from benchmarks import _safety_proof as proof
 from benchmarks.rows import Row
 
@@ -14,6 +15,7 @@ from benchmarks.rows import Row
 PARTS: tuple[tuple[ModuleType, Callable], ...] = (
     (proof, proof.ledger_faults),
     (proof, proof.c2pa_speed),
+    (copies, copies.memorised),
 )
 
 

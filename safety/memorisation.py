@@ -1,0 +1,158 @@
+"""Has a model learnt pictures by heart? Arrays and callables in, scores and p-values out.
+
+Two sides are looked at. *Prompt*: how strongly the words pull the first denoising steps (Wen et
+al. 2024), and which word pulls. *Picture*: how much detail it shares with one training picture,
+against pictures that were never in training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+# (prompts, seeds) to the conditional and the unconditional prediction, each (n, steps, ...), along
+# the first steps of denoising each seed's noise under its prompt.
+Predict = Callable[[Sequence[str], Sequence[int]], tuple[np.ndarray, np.ndarray]]
+SEEDS = 8
+CELLS, WINDOW = 16, 3
+
+
+class NothingToCompare(ValueError):
+    """A score was asked for without what it is compared with."""
+
+
+def pull(conditional: np.ndarray, unconditional: np.ndarray) -> np.ndarray:
+    """Magnitude of the text-conditional prediction (Wen et al. 2024, section 3.2).
+
+    Both (n, steps, ...); returns (n,), the norm of their difference, averaged over steps. Noise,
+    velocity and clean-sample predictions differ by a factor that depends on the step alone. Where
+    the schedule ends in pure noise (zero terminal SNR), the first step's noise is known and only
+    velocity or clean sample say anything there.
+    """
+    conditional, unconditional = np.asarray(conditional), np.asarray(unconditional)
+    if conditional.shape != unconditional.shape or conditional.ndim < 3:
+        raise ValueError(
+            f"predictions of shapes {conditional.shape} and {unconditional.shape} were given; both "
+            "must be (n, steps, ...)"
+        )
+    gap = (conditional.astype(np.float64) - unconditional).reshape(*conditional.shape[:2], -1)
+    return np.linalg.norm(gap, axis=2).mean(1)
+
+
+def prompt_scores(
+    predict: Predict, prompts: Sequence[str], seeds: Sequence[int], batch: int = 48
+) -> np.ndarray:
+    """Each prompt's pull, averaged over the same seeds (n,); high where it brings up one picture.
+
+    Raises NothingToCompare for no prompt or no seed.
+    """
+    if not len(prompts) or not len(seeds):
+        raise NothingToCompare("a memorisation score needs at least one prompt and one seed")
+    pairs = [(prompt, int(seed)) for prompt in prompts for seed in seeds]
+    found = []
+    for start in range(0, len(pairs), batch):
+        texts, numbers = zip(*pairs[start : start + batch], strict=True)
+        found.append(pull(*predict(texts, numbers)))
+    return np.concatenate(found).reshape(len(prompts), len(seeds)).mean(1)
+
+
+@dataclass(frozen=True)
+class WordPull:
+    """What one word adds: the prompt's score less the score without that word."""
+
+    word: str
+    place: int
+    added: float
+
+
+def word_pulls(
+    predict: Predict, prompt: str, seeds: Sequence[int], batch: int = 48
+) -> tuple[float, tuple[WordPull, ...]]:
+    """The prompt's score, and what each of its words adds to it, by leaving one out.
+
+    Needs no gradient of the model (Wen et al. 2024, section 3.3, take one): a trigger is a word
+    without which the picture no longer comes up.
+    """
+    words = prompt.split()
+    shorter = [" ".join(words[:i] + words[i + 1 :]) for i in range(len(words))]
+    if len(words) < 2:
+        shorter = []
+    scores = prompt_scores(predict, [prompt, *shorter], seeds, batch)
+    whole = float(scores[0])
+    pulls = [WordPull(words[i], i, whole - float(s)) for i, s in enumerate(scores[1:])]
+    return whole, tuple(pulls)
+
+
+def details(pictures: np.ndarray) -> np.ndarray:
+    """(n, h, w, 3) uint8 to (n, 768) float32: 16 x 16 cells less the mean of 3 x 3 around.
+
+    What is left is edges and texture; plain surfaces, which many pictures share, are zero.
+    """
+    from scipy.ndimage import uniform_filter
+
+    pictures = np.asarray(pictures)
+    if pictures.ndim != 4 or pictures.shape[-1] != 3 or pictures.dtype != np.uint8:
+        raise ValueError(
+            f"pictures must be uint8 (n, h, w, 3), got {pictures.dtype} {pictures.shape}"
+        )
+    cells = _cells(pictures)
+    around = uniform_filter(cells, size=(1, WINDOW, WINDOW, 1), mode="reflect")
+    return (cells - around).reshape(len(cells), -1)
+
+
+def _cells(pictures: np.ndarray) -> np.ndarray:
+    """(n, 16, 16, 3) float32 in [0, 1], each the mean of its cell."""
+    n, height, width = pictures.shape[:3]
+    if height % CELLS or width % CELLS:
+        side = (CELLS * max(1, width // CELLS), CELLS * max(1, height // CELLS))
+        box = Image.Resampling.BOX
+        pictures = np.stack([np.asarray(Image.fromarray(p).resize(side, box)) for p in pictures])
+        height, width = side[1], side[0]
+    split = pictures.reshape(n, CELLS, height // CELLS, CELLS, width // CELLS, 3)
+    return (split.mean((2, 4)) / 255).astype(np.float32)
+
+
+def shared_detail(
+    queries: np.ndarray, training: np.ndarray, batch: int = 256
+) -> tuple[np.ndarray, np.ndarray]:
+    """The training picture that accounts for most of each query's detail, and for how much.
+
+    Both are `details`, (n, d) and (m, d). Returns indices (n,) and lengths (n,) of the query's
+    projection on that picture's detail. Long only where much detail is the same: two plain pictures
+    agree without sharing any, and a faded copy still points the same way. Raises NothingToCompare
+    for an empty training set.
+    """
+    if not len(training):
+        raise NothingToCompare("there is no training picture to compare with; give a training set")
+    norms = np.maximum(np.linalg.norm(training, axis=1), 1e-6)
+    index, length = np.empty(len(queries), int), np.empty(len(queries))
+    for start in range(0, len(queries), batch):
+        part = slice(start, start + batch)
+        along = queries[part] @ training.T / norms
+        index[part] = along.argmax(1)
+        length[part] = np.maximum(along.max(1), 0)
+    return index, length
+
+
+def p_values(scores: np.ndarray, null: np.ndarray) -> np.ndarray:
+    """P(a picture that was not in training scores as high), by rank among such pictures: (n,).
+
+    Exact where queries and null are exchangeable under the hypothesis (conformal p-values, Vovk et
+    al. 2005, section 2.2); never under 1 / (1 + null pictures).
+    """
+    null = np.sort(np.asarray(null, float))
+    if not len(null):
+        raise NothingToCompare("there is no held-out picture to calibrate with; give some")
+    above = len(null) - np.searchsorted(null, np.asarray(scores, float), side="left")
+    return (1 + above) / (1 + len(null))
+
+
+def adjusted(p: np.ndarray) -> np.ndarray:
+    """Benjamini-Hochberg adjusted p-values (Benjamini & Hochberg 1995); up to 0.05 is a find."""
+    from scipy.stats import false_discovery_control
+
+    p = np.asarray(p, float)
+    return false_discovery_control(p) if len(p) else p
