@@ -23,6 +23,7 @@ from probes.ideal_words import IdealWords
 from probes.linear import LinearDirections
 from probes.manifold import Manifold
 from probes.means import MeanDifference
+from probes.moments import Moments
 from probes.naming import Decomposition, Lexicon, Naming, decompose, lexicon, name
 from probes.nulls import Nulls, measure_nulls, random_directions, shuffled_directions
 from probes.paired import Estimate, JudgeError, holm
@@ -35,10 +36,11 @@ __all__ = [
     "DCI", "Agreement", "Association", "CAVDirections", "ContrastivePairs", "DamagedDirection",
     "Decomposition", "Direction", "Dose", "Estimate", "Evidence", "ICADirections", "IdealWords",
     "JudgeError", "LeaceEraser", "LeaceNormals", "Leak", "Lexicon", "LinearDirections", "Manifold",
-    "Match", "MeanDifference", "Naming", "Nulls", "PCADirections", "ProbeReport", "Sensitivity",
-    "Space", "SparseAutoencoder", "SteeringEffect", "TextDifference", "WrongSpace", "agreement",
-    "anisotropy", "association_test", "chance_cosine", "dci", "decompose", "exact_interval",
-    "holm", "intrinsic_dimension", "lexicon", "match", "measure_nulls", "mig", "modality_gap",
-    "name", "orthogonalise", "probe_report", "prove", "purify", "r_squared", "random_direction",
-    "random_directions", "sap", "shuffled_directions", "steering_effect", "subspace_angles",
+    "Match", "MeanDifference", "Moments", "Naming", "Nulls", "PCADirections", "ProbeReport",
+    "Sensitivity", "Space", "SparseAutoencoder", "SteeringEffect", "TextDifference", "WrongSpace",
+    "agreement", "anisotropy", "association_test", "chance_cosine", "dci", "decompose",
+    "exact_interval", "holm", "intrinsic_dimension", "lexicon", "match", "measure_nulls", "mig",
+    "modality_gap", "name", "orthogonalise", "probe_report", "prove", "purify", "r_squared",
+    "random_direction", "random_directions", "sap", "shuffled_directions", "steering_effect",
+    "subspace_angles",
 ]  # fmt: skip

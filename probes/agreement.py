@@ -49,6 +49,9 @@ def chance_cosine(d: float, pairs: int = 1, alpha: float = 0.05) -> float:
     """|cosine| of random directions in d dimensions exceeded by any of `pairs` with `alpha`.
 
     cos^2 of two uniform directions follows Beta(1/2, (d - 1) / 2).
+
+    Misleads when d is the number of coordinates but vectors vary along few of them: random pushes
+    are then far more alike than this says. `agreement` with real vectors counts those few.
     """
     from scipy.stats import beta
 
@@ -67,6 +70,10 @@ def agreement(directions: Sequence[Direction], real: np.ndarray | None = None) -
     cosines are then correlations of what is read along the two); without, as the space has them.
     In raw embeddings a few axes hold most variance and random pushes look alike: prefer `real`
     for directions that read, raw cosines for directions that push.
+
+    Misleads when methods were fitted on the same rows and labels: they then share their mistakes
+    too, so agreement is no proof that either is right. And a cosine beyond chance may still be
+    small.
     """
     if len(directions) < 2:
         raise ValueError(f"agreement needs two directions, got {len(directions)}")
@@ -102,6 +109,10 @@ def match(
 
     `p` is how often the best of a *random* dictionary of the second's size comes as close: the
     larger a dictionary, the closer its nearest entry, whatever it holds.
+
+    Misleads when both dictionaries learned from the same vectors: a random dictionary knows nothing
+    of their few large axes, so a small p shows a common cloud rather than common concepts. `p` is
+    of one pair and not corrected for the number of pairs.
     """
     from scipy.optimize import linear_sum_assignment
 

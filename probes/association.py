@@ -68,10 +68,13 @@ def association_test(
     difference of the targets' mean leanings over the standard deviation (n - 1) of all of them.
     p: the share of splits of the targets into sets of these sizes whose difference is as large:
     all splits up to 20,000 of them, else (1 + hits) / (1 + draws) (Phipson & Smyth 2010). The
-    paper's test is "greater"; "two-sided" is for who did not name the sign beforehand. It says
-    nothing of targets that were not drawn from one population, nor of leanings that cosines of
-    raw, gap-ridden embeddings can't show. Raises ValueError for fewer than 2 rows a target set,
-    zero rows, unlike widths, or targets that all lean alike.
+    paper's test is "greater"; "two-sided" is for who did not name the sign beforehand. Raises
+    ValueError for fewer than 2 rows a target set, zero rows, unlike widths, or targets that all
+    lean alike.
+
+    Misleads when a large effect is taken for a large bias (it is in units of the targets' own
+    spread: read `difference` beside it), when the attribute words mean something else to this
+    model, and when targets are pictures of few people: rows must be independent for p to hold.
     """
     x = _set(x, "the first targets", None, 2)
     y = _set(y, "the second targets", x.shape[1], 2)

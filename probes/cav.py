@@ -38,7 +38,10 @@ class CAVDirections(BaseEstimator):
     two thirds to learn, a third to test. The direction is the mean of the unit normals. `stability`
     is their mean pairwise cosine, and `random_stability` the same for random rows taken for a
     concept: it is high too where examples are many, so only a stability above it says anything.
-    Like any normal, a CAV reads rather than pushes.
+
+    Misleads when used to push (a classifier's normal reads, and leans on axes where vectors hardly
+    vary), when the concept's examples share something else than the concept, and when `stability`
+    is believed without `random_stability` beside it.
 
     Learned: `directions_` (name to Direction), `cavs_` (name to (runs, d)), `random_` (runs, d).
     """
@@ -123,6 +126,9 @@ class CAVDirections(BaseEstimator):
         """TCAV score: how often an output rises along the concept (Kim et al. 2018, section 3.3).
 
         `gradients` (m, d) of the output with respect to the vectors, from whoever has the model.
+
+        Misleads when the output bends between real vectors: a gradient speaks of the next small
+        step, not of the whole way. A share far from one half means nothing unless `p` is small.
         """
         check_is_fitted(self, "cavs_")
         if name not in self.cavs_:

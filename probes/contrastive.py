@@ -25,8 +25,10 @@ class ContrastivePairs(BaseEstimator):
     Pairs share everything but the factor, so nothing that goes along with it in the world comes
     in: what other methods correct for, pairs avoid. Evidence: `held_out`, the share of pairs
     whose difference points along the axis of the *other* pairs (5 folds; 0.5 is chance) with its
-    count, and `explained`, the axis' part of the differences' squares. It misleads where the
-    twins differ in more than was meant: an image generator's twins often do.
+    count, and `explained`, the axis' part of the differences' squares.
+
+    Misleads when the twins differ in more than was meant, as those of an image generator often do:
+    the axis then holds all of it, and held-out pairs agree just as well.
 
     Learned: `directions_` (name to Direction; mean and sigma are those of all twins).
     """

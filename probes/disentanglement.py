@@ -105,6 +105,10 @@ def dci(codes: np.ndarray, factors: Factors, *, trees: int = 50, seed: int = 0) 
 
     Fitted on half of the rows, informativeness on the other. Raises ValueError for labels that
     don't match, a factor of one value, or codes that are not finite.
+
+    Misleads when codes have no axes of their own: a rotation, which changes nothing that a linear
+    reader sees, changes it. Where informativeness is near chance, importances are noise and
+    disentanglement means nothing; factors that go together in the data share axes rightly.
     """
     from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
@@ -154,7 +158,11 @@ def _gap(table: np.ndarray) -> np.ndarray:
 def mig(codes: np.ndarray, factors: Factors, bins: int = 20) -> dict[str, float]:
     """Mutual information gap a factor (Chen et al. 2018, section 4.1), 20 equal bins an axis.
 
-    Few rows a bin inflate mutual information: give some hundred rows. Raises ValueError as `dci`.
+    Raises ValueError as `dci`.
+
+    Misleads when there are few rows a bin, which inflate mutual information (give some hundred
+    rows), when one far outlier leaves all others in one bin, and when a factor is held by two axes
+    on purpose, as an angle by its sine and cosine: the gap is then 0.
     """
     return dict(zip(factors, _gap(information(codes, factors, bins)).tolist(), strict=True))
 
@@ -181,6 +189,9 @@ def sap(codes: np.ndarray, factors: Factors, seed: int = 0) -> dict[str, float]:
     The gap between the two axes that tell it best alone: by squared correlation for numbers, by
     held-out balanced accuracy of thresholds for levels (the paper: a linear SVM). Raises
     ValueError as `dci`.
+
+    Misleads when no axis tells the factor: a gap of 0 may mean two good axes or none, so look at
+    `r_squared` or a probe's accuracy beside it.
     """
     found = {}
     for name, x, y, number in _each(codes, factors):
@@ -196,6 +207,9 @@ def r_squared(
 
     Axes are standardised first, so `alpha` means the same for any scale. Below 0: worse than the
     mean. Raises ValueError when no factor is a number.
+
+    Misleads when rows of one person or scene stand in several folds, which is memory, and when a
+    factor is there but bent: a linear reader then sees little of it.
     """
     from sklearn.linear_model import Ridge
     from sklearn.model_selection import KFold, cross_val_predict

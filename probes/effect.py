@@ -20,7 +20,11 @@ class SteeringEffect:
 
 
 def exact_interval(hits: int, n: int, level: float = 0.95) -> tuple[float, float]:
-    """Clopper-Pearson interval of a proportion (Clopper & Pearson 1934). (0, 1) for n = 0."""
+    """Clopper-Pearson interval of a proportion (Clopper & Pearson 1934). (0, 1) for n = 0.
+
+    Misleads when the n trials are not independent (several pictures of one seed or one prompt): the
+    interval is then too narrow.
+    """
     from scipy.stats import beta
 
     if n == 0:
@@ -42,6 +46,10 @@ def steering_effect(
 
     Counts pictures whose target was read and was not `level` before. *Unclear* afterwards is no
     flip. Leakage of another factor: the share of pictures read both times whose level changed.
+
+    Misleads when the judge shares weights with what made the pictures (any push then seems to
+    work), when no random direction of equal norm stands beside it (a push far enough flips
+    anything), and when many turn *unclear*: leakage counts only what could be read.
     """
     start = (before[target] != level) & (before[target] != unclear)
     now = after[target][start]

@@ -27,8 +27,10 @@ class LeaceEraser(BaseEstimator):
 
     r(x) = x - W+ P W (x - mean), W the whitening matrix, P the projection on the whitened
     covariance of vectors with labels (theorem 4.3). It removes what is *linearly* readable, from
-    the rows it was fitted on exactly, from new rows up to sampling; a network may still read the
-    rest, and whatever goes along with the concept in the data goes with it.
+    the rows it was fitted on exactly, from new rows up to sampling.
+
+    Misleads when "no linear probe reads it" is taken for "it is gone": a network may still read the
+    rest. Whatever goes along with the concept in the data goes with it, so measure what else broke.
 
     Rows where any factor has no label are left out of the fit.
     Learned: `mean_` (d,), `projection_` (d, d), `rank_` (how many dimensions went).
@@ -68,7 +70,10 @@ class LeaceNormals(BaseEstimator):
 
     The normal, covariance^-1 times the difference of means, is the direction that *reads* a
     level best (Fisher's discriminant); erasing moves vectors along the difference of means until
-    the normal reads nothing. As a push it misleads: it leans on axes where vectors hardly vary.
+    the normal reads nothing.
+
+    Misleads when used to push: it leans on axes where vectors hardly vary, so that a step along it
+    leaves the real vectors before the level changes. Push along `MeanDifference` instead.
 
     Learned: `directions_` (name to Direction, with `share`, the part of all variance erased).
     """

@@ -32,6 +32,9 @@ def subspace_angles(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     smaller rank. Cosines for large angles and sines for small ones, as each is exact there (Bjorck
     & Golub 1973; Knyazev & Argentati 2002). Raises ValueError for rows that are not finite, sets
     that are all zero, or of unlike width.
+
+    Misleads when the spans are large for their space: two random 50-dimensional subspaces of 100
+    dimensions meet. Hold angles against those of random directions of the same number.
     """
     a, b = _rows(a, "first directions", 1), _rows(b, "second directions", 1)
     if a.shape[1] != b.shape[1]:
@@ -52,9 +55,12 @@ def intrinsic_dimension(x: np.ndarray, discard: float = 0.1) -> float:
     """TwoNN: the dimension of the sheet on which the rows of `x` (n, d) lie (Facco et al. 2017).
 
     From the ratio of each row's second to first neighbour distance; the share `discard` with the
-    largest ratios is left out of the line's fit, as in the paper. It misleads for noise wider than
-    the neighbour distance (then it says the noise's dimension) and, from about 20 on, is too low.
-    Raises ValueError for fewer than 20 rows or for two equal rows, which have no ratio.
+    largest ratios is left out of the line's fit, as in the paper. Raises ValueError for fewer than
+    20 rows or for two equal rows, which have no ratio.
+
+    Misleads when noise is wider than the distance to a neighbour (it then says the noise's
+    dimension), when the sheet is curved at that scale, and from about 20 dimensions on, where it is
+    too low.
     """
     from sklearn.neighbors import NearestNeighbors
 
@@ -92,6 +98,9 @@ def modality_gap(images: np.ndarray, texts: np.ndarray) -> ModalityGap:
 
     Rows are brought to unit norm first, as the paper does; they need not be pairs. Raises
     ValueError for a zero row, rows that are not finite or of unlike width.
+
+    Misleads when images and texts are about different things: that distance is then in it too.
+    Closing the gap by moving one mean onto the other need not make matches better.
     """
     images, texts = _rows(images, "images", 2), _rows(texts, "texts", 2)
     if images.shape[1] != texts.shape[1]:
@@ -129,6 +138,9 @@ def anisotropy(x: np.ndarray) -> Anisotropy:
     """The anisotropy of rows `x` (n, d); exact over all pairs, in one pass.
 
     Raises ValueError for a zero row, a row that is not finite, or rows that are all equal.
+
+    Misleads when one or two coordinates are huge, as in many transformers: they alone give a narrow
+    cone, while the rest of the cloud may be round. Look at `top`, and again without its component.
     """
     x = _rows(x, "vectors", 2)
     unit, n = _unit(x, "vectors"), len(x)

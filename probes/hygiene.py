@@ -83,6 +83,10 @@ def probe_report(
     labels shuffled among groups, which measures chance but not memory.
 
     Raises ValueError for vectors and labels that can't be used.
+
+    Misleads when `groups` is left out where rows belong together (copies, one person, one scene):
+    every figure then counts memory as knowledge. "reads" says that the label can be read from the
+    vectors, not that the model uses it, nor that the direction pushes; for that there is `prove`.
     """
     if permutations < 19:
         raise ValueError(f"{permutations} permutations can't show p below 0.05; take at least 19")

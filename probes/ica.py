@@ -19,9 +19,11 @@ class ICADirections(TransformerMixin, BaseEstimator):
     """Directions along which independent sources mix: the columns of the mixing matrix.
 
     Sorted by the variance they carry, each pointing to its source's longer tail. `kurtosis` in
-    the evidence says how far from a Gaussian a source is: near 0, the direction means nothing,
-    because Gaussian sources can't be told apart. `converged_` False misleads as well: another
-    `random_state` would give others.
+    the evidence says how far from a Gaussian a source is.
+
+    Misleads when `kurtosis` is near 0 (Gaussian sources can't be told apart, so the direction is
+    any), when `converged_` is False (another `random_state` would give others), and when factors go
+    together in the data: sources are made independent, which such factors are not.
 
     Learned: `directions_` ("source 1", ... to Direction), `ica_`, `order_` (k,), `signs_` (k,),
     `converged_`.

@@ -16,8 +16,10 @@ class IdealWords(BaseEstimator):
 
     Over a full grid of prompts these are the centred averages of the paper (proposition 2); a
     grid with holes is solved for as it is, each factor's words summing to zero. Evidence:
-    `r2_out`, how much of the variance of prompts left out (5 folds) the sum predicts. Where it
-    is low, meanings do not add up, and an ideal word is no direction to trust.
+    `r2_out`, how much of the variance of prompts left out (5 folds) the sum predicts.
+
+    Misleads when `r2_out` is low: meanings then do not add up, and an ideal word is no direction to
+    trust. And as any direction of texts it may do little to images (see `TextDifference`).
 
     Learned: `directions_` (name to Direction; a factor of two levels has one, from off to on),
     `words_` (factor to level to (d,) vector), `mean_` (d,), `r2_` and `r2_out_`.

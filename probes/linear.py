@@ -46,8 +46,12 @@ class LinearDirections(BaseEstimator):
 
     `model` is "logistic" (penalty |w|^2 / (2 C)) or "ridge" (alpha |w|^2), on standardised
     vectors. Evidence: cross-validated balanced accuracy, the same with shuffled labels and their
-    difference; `probes.probe_report` asks much more. A probe misleads where a factor goes along
-    with another in the data: it reads either.
+    difference; `probes.probe_report` asks much more.
+
+    Misleads when a factor goes along with another in the data (the probe reads either), when rows
+    of one person or scene stand in several folds (accuracy is then memory: use `probe_report` with
+    `groups`), and when being readable is taken for doing something: a model may not use what a
+    probe finds.
 
     Learned: `directions_` (name to Direction), `weights_` (name to (d,) weights on the vectors
     as they came) and `intercepts_`, `scores_` (factor to balanced accuracy), `selectivity_`,

@@ -12,6 +12,9 @@ class Manifold:
     """Mean (d,), whitener (d, d) and the whitened norm that one real vector in a hundred passes.
 
     The norm is Mahalanobis' distance over the root of d: about 1 for real vectors.
+
+    Misleads when the real vectors are bent or in clumps: a point in the hole between them has a
+    small norm and raises no alarm. It sees only what leaves the ellipsoid.
     """
 
     mean: np.ndarray

@@ -15,8 +15,11 @@ class MeanDifference(BaseEstimator):
     """Difference of class means, level against the rest (Kim et al. 2018 call it a mean CAV).
 
     Evidence: `gap`, its length, and `separation`, the same in standard deviations along it
-    (Cohen's d). It misleads where another factor goes along with the labelled one in the data:
-    the other's difference is then a part of it.
+    (Cohen's d).
+
+    Misleads when another factor goes along with the labelled one in the data: the other's
+    difference is then a part of this direction, and pushing along it moves both. Balance the
+    labels, or look at the leaks that `prove` measures.
 
     Learned: `directions_` (name to Direction; "glasses", or "skin=pale" for one level of many).
     """

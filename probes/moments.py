@@ -44,8 +44,9 @@ def upright(vectors: np.ndarray) -> np.ndarray:
 class Moments:
     """`n` rows, their `mean` (d,) and `scatter` (d, d): the sum of (x - mean)(x - mean)', fp64.
 
-    Misleads when one keeps it of labels and vectors drawn from different rows: moments of parts
-    say nothing of order, so what is paired must stand side by side in one row (see `ridge`).
+    Misleads when vectors and labels are summed apart: moments know nothing of order, so what is
+    paired must stand side by side in one row (see `ridge`). A few far outliers rule both mean and
+    scatter.
     """
 
     n: int

@@ -87,6 +87,10 @@ def lexicon(
     Half of the images, drawn by `seed`, choose names and the other half tests them. Raises
     ValueError for fewer than 2 words, fewer than 40 images, words that don't match or rows that
     are not finite.
+
+    Misleads when the text encoder has never seen a word (its vector is near nothing and
+    everything), and when the images are of one kind: what never varies in them can't be told from
+    the mean.
     """
     vectors = finite(vectors, what="words' vectors")
     images = finite(images, what="images' vectors")
@@ -166,9 +170,11 @@ def name(
     A name is given when random directions find as good a best word with p of at most `level`, when
     it stays within `margin` of the best in a share `stable` of resamples, and when its rank
     correlation on held-out images is at least `foretells`. Among words within `margin` of the best
-    the shortest is taken. A direction and its opposite are two questions. It misleads where the
-    vocabulary lacks the true word but has a companion of it: then the companion is named.
-    Raises ValueError for a vector that is zero, not finite or of another length.
+    the shortest is taken. A direction and its opposite are two questions. Raises ValueError for a
+    vector that is zero, not finite or of another length.
+
+    Misleads when the vocabulary lacks the true word but has a companion of it: then the companion
+    is named. A name says which images lie along the direction, not what moving along it does.
     """
     vector = np.asarray(vector, np.float64)
     if vector.shape != lexicon.mean.shape or not np.isfinite(vector).all() or not vector.any():
@@ -224,6 +230,9 @@ def decompose(
     The vector is centred on the images, then words are taken greedily (non-negative orthogonal
     matching pursuit, Bruckstein et al. 2008), the shortest within `margin` of the best, until
     `most` of them or until one adds less than `gain` to the cosine. Raises ValueError as `name`.
+
+    Misleads when `cosine` is low: the words then tell little of the vector, and the next image
+    would get others. Words that explain a vector need not be what a viewer sees.
     """
     from scipy.optimize import nnls
 

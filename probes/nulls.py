@@ -110,6 +110,9 @@ def measure_nulls(
     """Decode every start (n, d) at both ends of every direction, `radius` away, and read it.
 
     `decode(vectors (m, d), seeds)` draws, `judge(drawn)` gives (m,) levels a factor.
+
+    Misleads when the pool is small: with K directions no p is under 1 / (2 K + 2). A pool belongs
+    to its starts, seeds and radius, and is refused elsewhere.
     """
     moves = np.stack([side * radius * one.vector for one in directions for side in (-1, 1)])
     vectors = (np.asarray(starts)[None] + moves[:, None]).astype(np.float32)  # (2 K, n, d)
@@ -120,7 +123,11 @@ def measure_nulls(
 
 
 def random_directions(like: Direction, count: int, seed: int) -> list[Direction]:
-    """Directions drawn from all that there are; one sigma of each goes as far as one of `like`."""
+    """Directions drawn from all that there are; one sigma of each goes as far as one of `like`.
+
+    Misleads when it is the only null: real vectors vary along few directions, and most random ones
+    point where the decoder is deaf, so beating them is easy. `shuffled_directions` are harder.
+    """
     return [random_direction(like, seed + index) for index in range(count)]
 
 
@@ -135,6 +142,9 @@ def shuffled_directions(
 
     `fit(labels)` is the method on its vectors. Real vectors vary along few directions, and methods
     stay among these even when there is nothing to find: a harder null than random directions.
+
+    Misleads when labels belong to groups (several rows a person): shuffled row by row they lose the
+    groups as well, and the null is too easy. Shuffle whole groups inside `fit` there.
     """
     made = []
     for index in range(count):

@@ -106,7 +106,10 @@ def null_p(effect: float, nulls: np.ndarray, rng: np.random.Generator) -> float:
 
 
 def holm(chances: Mapping[str, float]) -> dict[str, float]:
-    """Holm's (1979) adjusted p-values."""
+    """Holm's (1979) adjusted p-values: name to p, for any dependence between the tests.
+
+    Misleads when only the tests that looked good are handed in: all that were made count.
+    """
     adjusted, worst = {}, 0.0
     for place, name in enumerate(sorted(chances, key=lambda key: chances[key])):
         worst = max(worst, min(1.0, (len(chances) - place) * chances[name]))
@@ -132,7 +135,12 @@ def surely_above(values: np.ndarray, alpha: float) -> bool:
 
 @dataclass(frozen=True)
 class JudgeError:
-    """What a judge reads when the truth is known: factor to {(true level, read level): count}."""
+    """What a judge reads when the truth is known: factor to {(true level, read level): count}.
+
+    Misleads when the judge errs otherwise on the pictures it is used on than on those it was
+    measured on: renders are easier than what a decoder draws, so corrected effects are then too
+    small.
+    """
 
     counts: Mapping[str, Mapping[tuple[str, str], int]]
 

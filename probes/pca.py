@@ -17,9 +17,11 @@ class PCADirections(TransformerMixin, BaseEstimator):
     """The directions of largest variance, in order; signs fixed by the largest coefficient.
 
     One pass over the rows (`probes.moments`), in fp32 with sums in fp64 where they are fp32 or
-    fp16: as exact as scikit-learn's full solver at a fraction of its time. It misleads as a list
-    of concepts: components are at right angles whatever the factors are, and two factors of equal
-    variance come out as any mixture of them.
+    fp16: as exact as scikit-learn's full solver at a fraction of its time.
+
+    Misleads when components are taken for concepts: they are at right angles whatever the factors
+    are, two factors of equal variance come out as any mixture of them, and what varies most need
+    not be what matters (lighting or a background before a face).
 
     Learned: `directions_` ("component 1", ... to Direction), `components_` (k, d), `mean_` (d,),
     `explained_variance_` (k,), `explained_variance_ratio_` (k,).

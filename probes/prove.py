@@ -77,6 +77,11 @@ def prove(
     them) for every factor. `target` and `level` (or the direction's own) are named beforehand.
     `nulls` are pools of equal reach on these starts; without any, random directions are measured.
     Raises ValueError, in one sentence, for what does not fit together.
+
+    Misleads when the judge shares weights with the space or the decoder, when target, level or
+    strength were chosen after a look at the results, and when starts are not what one will steer:
+    the verdict is about these starts, at this strength. *causal* speaks of the decoder, not of the
+    world.
     """
     x, doses = _checked(direction, starts, seeds, strengths, at, nulls)
     named = str(level if level is not None else direction.evidence.get("level", "yes"))
@@ -238,6 +243,9 @@ def purify(
     direction: Direction, evidence: Evidence, others: dict[str, Direction], x: np.ndarray
 ) -> Direction:
     """The direction less its part along those that it was measured to leak into.
+
+    Misleads when the others are wrong themselves, or hold a part of this one: that part goes too,
+    and the effect with it.
 
     `others` maps "factor" or "factor=level" to directions; of each factor that moved beyond doubt
     all are taken. `x` (n, d) are real vectors. Prove the result again: less leakage is a hope until

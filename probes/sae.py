@@ -23,9 +23,11 @@ class SparseAutoencoder(TransformerMixin, BaseEstimator):
     first 1/16, 1/4 and all latents each rebuilding the vector, so that the first are the
     broadest. Vectors are centred and brought to unit mean square length first.
 
-    Directions are the decoder's rows of latents that fired. They mislead: another seed gives
-    other latents (compare by `probes.match`, which holds a random dictionary against it), and
-    labelled means usually detect a concept better (Wu et al. 2025). For CPU, in fp32.
+    Directions are the decoder's rows of latents that fired. For CPU, in fp32.
+
+    Misleads when a latent is taken for *the* unit of meaning: another seed gives other latents
+    (compare by `probes.match`, which holds a random dictionary against it), a broad concept splits
+    over many, and labelled means usually detect a concept better (Wu et al. 2025).
 
     Learned: `directions_` ("latent 7" to Direction), `weights_`, `mean_` (d,), `scale_`,
     `threshold_`, `losses_` (epochs,) mean squared error a row, `explained_` (share of variance),

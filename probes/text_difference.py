@@ -41,8 +41,12 @@ class TextDifference(BaseEstimator):
 
     `real` (n, d) in `fit` are vectors of the kind that will be moved (image embeddings): they
     give the mean and the unit. Evidence: `consistency` of the templates, and `along_gap`, the
-    cosine with the way from the texts' mean to the real vectors' mean. Text differences are known
-    to move images poorly (Couairon et al. 2022, SIMAT): prove one before trusting it.
+    cosine with the way from the texts' mean to the real vectors' mean.
+
+    Misleads when it is taken across the modality gap as it is: texts and images lie apart, words
+    carry what images do not show, and text differences are known to move images poorly (Couairon et
+    al. 2022, SIMAT). A large `along_gap` says that it mostly leaves the images; prove it before
+    use.
 
     Learned: `directions_` (name to Direction).
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import re
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -45,6 +46,22 @@ def _signature(name: str, thing: object) -> str:
         return name
 
 
+def _text(thing: object) -> str:
+    """A docstring as Markdown; the paragraph that says when something misleads stands out."""
+    return re.sub(r"^Misleads when", "**Misleads when**", inspect.getdoc(thing) or "", flags=re.M)
+
+
+def _methods(thing: type) -> list[str]:
+    """What a class defines itself and documents, one section a method."""
+    parts = []
+    for name, method in vars(thing).items():
+        inner = method.__func__ if isinstance(method, classmethod | staticmethod) else method
+        if not name.startswith("_") and inspect.isfunction(inner) and inner.__doc__:
+            head = _signature(f"{thing.__name__}.{name}", getattr(thing, name))
+            parts.append(f"\n```python\n{head}\n```\n\n{_text(inner)}")
+    return parts
+
+
 def page(room: str) -> str:
     """One room as Markdown: its docstring, then every public name with its own."""
     module = importlib.import_module(room)
@@ -53,7 +70,9 @@ def page(room: str) -> str:
         thing = getattr(module, name)
         parts.append(f"\n## {name}\n\n```python\n{_signature(name, thing)}\n```\n")
         if inspect.isclass(thing) or inspect.isroutine(thing):
-            parts.append(inspect.getdoc(thing) or "")
+            parts.append(_text(thing))
+        if inspect.isclass(thing):
+            parts += _methods(thing)
     return "\n".join(parts).rstrip() + "\n"
 
 
