@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from safety.calibration import Concept, fit_concept
+    from safety.certificates import development_ca
     from safety.checks import Likeness, NameInPrompt, RestrictedImage, RestrictedPrompt
-    from safety.content_credentials import development_ca
     from safety.findings import Decision, Finding
     from safety.guard import Guard, GuardedBatch, NoReason, unguarded
     from safety.keys import Keys
     from safety.ledger import Checkpoint, Ledger
+    from safety.manifest_store import ManifestStore
     from safety.metadata import Facts
     from safety.policy import BadPolicy, Policy
     from safety.receipts import Receipt, receipt, record_deletion
@@ -26,12 +27,13 @@ if TYPE_CHECKING:
 
 HOME = {
     "calibration": ("Concept", "fit_concept"),
+    "certificates": ("development_ca",),
     "checks": ("Likeness", "NameInPrompt", "RestrictedImage", "RestrictedPrompt"),
-    "content_credentials": ("development_ca",),
     "findings": ("Decision", "Finding"),
     "guard": ("Guard", "GuardedBatch", "NoReason", "unguarded"),
     "keys": ("Keys",),
     "ledger": ("Checkpoint", "Ledger"),
+    "manifest_store": ("ManifestStore",),
     "metadata": ("Facts",),
     "policy": ("BadPolicy", "Policy"),
     "receipts": ("Receipt", "receipt", "record_deletion"),
@@ -43,7 +45,8 @@ HOME = {
 
 __all__ = [
     "BadPolicy", "BadRegistry", "Checkpoint", "Concept", "Decision", "Facts", "Finding", "Guard",
-    "GuardedBatch", "Keys", "Ledger", "Likeness", "Mark", "MarkResult", "NameInPrompt", "NoReason",
+    "GuardedBatch", "Keys", "Ledger", "Likeness", "ManifestStore", "Mark", "MarkResult",
+    "NameInPrompt", "NoReason",
     "Person", "Policy", "Receipt", "Registry", "Released", "RestrictedImage", "RestrictedPrompt",
     "Verification", "changed", "detect_mark", "development_ca", "finish_releases", "fit_concept",
     "mark_image", "receipt", "record_deletion", "release_image", "unguarded", "verify_file",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from safety.content_credentials import Credentials, development_ca, read_secret, write_secret
+from safety.certificates import Credentials, development_ca, read_secret, write_secret
 from safety.files import whole_folder
 from safety.ledger import public_hex
 

@@ -1,9 +1,10 @@
-"""What a PNG says about itself: a `parameters` text that other tools read, and our JSON chunk.
+"""What an image file says about itself: a `parameters` text that other tools read, and our JSON.
 
-`parameters` (tEXt, or iTXt beyond Latin-1) has the form of the AUTOMATIC1111 web UI. `pellucid`
-(iTXt) is one JSON object. Both say how the picture was made and nobody's name, host or folder:
-only the fields of `Facts` can get in. Metadata are claims, lost by any re-encoding; the signature
-over them is `safety.content_credentials`' business.
+`parameters` (PNG: tEXt, or iTXt beyond Latin-1; JPEG and WebP: EXIF's UserComment) has the form of
+the AUTOMATIC1111 web UI. `pellucid` (PNG: iTXt; else EXIF's MakerNote) is one JSON object. Both
+say how the picture was made and nobody's name, host or folder: only the fields of `Facts` can get
+in. Metadata are claims, lost by any re-encoding; the signature over them is
+`safety.content_credentials`' business.
 """
 
 from __future__ import annotations
@@ -17,13 +18,21 @@ import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from safety.files import parse_json
+
 FORMAT = "pellucid-image/1"
 GENERATOR = "Pellucid"
+MIMES = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".webp": "image/webp"}
+EXIF_IFD, USER_COMMENT, MAKER_NOTE = 0x8769, 0x9286, 0x927C
 
 
 @dataclass(frozen=True)
 class Facts:
-    """How an image was made. `edits` are (direction's name, strength in sigmas) pairs."""
+    """How an image was made. `edits` are (direction's name, strength in sigmas) pairs.
+
+    Of a model or direction that is named by its place on disk, only the last part is kept: a
+    folder's name may be a person's.
+    """
 
     prompt: str
     seed: int
@@ -39,8 +48,11 @@ class Facts:
     def __post_init__(self) -> None:
         # numpy's numbers would not go into JSON.
         object.__setattr__(self, "seed", int(self.seed))
-        edits = tuple((str(name), float(strength)) for name, strength in self.edits)
+        edits = tuple((_bare(str(name)), float(strength)) for name, strength in self.edits)
         object.__setattr__(self, "edits", edits)
+        for name in ("model", "pipeline", "sampler"):
+            value = getattr(self, name)
+            object.__setattr__(self, name, None if value is None else _bare(str(value)))
 
     def to_json(self) -> dict[str, object]:
         return {**asdict(self), "edits": [list(edit) for edit in self.edits]}
@@ -77,6 +89,13 @@ class Metadata:
         return {**asdict(self)}
 
 
+def _bare(name: str) -> str:
+    """A name without the folders before it; `owner/model`, as hubs write it, stays whole."""
+    parts = [part for part in re.split(r"[/\\\\]", name) if part]
+    placed = len(parts) > 2 or re.match(r"([/\\\\~.]|[A-Za-z]:)", name) or "\\" in name
+    return parts[-1] if placed and parts else name
+
+
 def _line(text: str) -> str:
     """Text without control characters, on one line."""
     return re.sub(r"[\x00-\x1f\x7f]+", " ", text).strip()
@@ -108,13 +127,8 @@ def parameters_text(facts: Facts, width: int, height: int) -> str:
     return f"{_line(facts.prompt)}\n{known}"
 
 
-def write_png(
-    image: np.ndarray, facts: Facts, ledger_index: int, salt: bytes, ledger: str = ""
-) -> bytes:
-    """(h, w, 3) uint8 pixels as PNG bytes with both chunks; `ledger` is its public key in hex.
-
-    The salt opens the ledger's commitment to these facts for whoever has the image.
-    """
+def _record(facts: Facts, ledger_index: int, salt: bytes, ledger: str) -> str:
+    """Our JSON object. The salt opens the ledger's commitment to the facts for whoever has it."""
     record = {
         "format": FORMAT,
         "facts": facts.to_json(),
@@ -123,31 +137,75 @@ def write_png(
         "salt": salt.hex(),
         "watermark": "pellucid mark 1",
     }
-    chunks = PngInfo()
+    # ASCII keeps half a surrogate pair, which a prompt may hold, as an escape.
+    return json.dumps(record, sort_keys=True, ensure_ascii=True)
+
+
+def write_image(
+    image: np.ndarray,
+    facts: Facts,
+    ledger_index: int,
+    salt: bytes,
+    ledger: str = "",
+    mime: str = "image/png",
+) -> bytes:
+    """(h, w, 3) uint8 pixels as a file's bytes, both texts in it; `ledger` is its public key, hex.
+
+    PNG and WebP keep the pixels; JPEG has quality 95 and full colour.
+    """
     height, width = image.shape[:2]
     text = parameters_text(facts, width, height).encode("utf-8", "replace").decode("utf-8")
-    chunks.add_text("parameters", text)
-    # ensure_ascii keeps half a surrogate pair, which a prompt may hold, as an escape.
-    chunks.add_itxt("pellucid", json.dumps(record, sort_keys=True, ensure_ascii=True))
-    file = io.BytesIO()
-    Image.fromarray(image).save(file, "PNG", pnginfo=chunks, optimize=True)
+    record, file = _record(facts, ledger_index, salt, ledger), io.BytesIO()
+    picture = Image.fromarray(image)
+    if mime == "image/png":
+        chunks = PngInfo()
+        chunks.add_text("parameters", text)
+        chunks.add_itxt("pellucid", record)
+        picture.save(file, "PNG", pnginfo=chunks, optimize=True)
+        return file.getvalue()
+    exif = Image.Exif()
+    exif.get_ifd(EXIF_IFD)[USER_COMMENT] = b"UNICODE\0" + text.encode("utf-16-be", "replace")
+    exif.get_ifd(EXIF_IFD)[MAKER_NOTE] = record.encode("ascii")
+    if mime == "image/jpeg":
+        picture.save(file, "JPEG", quality=95, subsampling=0, exif=exif)
+    elif mime == "image/webp":
+        picture.save(file, "WEBP", lossless=True, exact=True, exif=exif)
+    else:
+        raise ValueError(f"{mime} is no type of file to release; it is one of {', '.join(MIMES)}")
     return file.getvalue()
 
 
 def read_metadata(image: Image.Image) -> Metadata:
-    """Both chunks of an opened image; an image without them, or no PNG, gives an empty answer."""
+    """Both texts of an opened image; an image without them gives an empty answer."""
     image.load()
     info = {key: str(value) for key, value in image.info.items() if isinstance(value, str)}
+    if image.format in ("JPEG", "WEBP"):
+        info |= _exif(image)
     parameters = info.get("parameters")
     if "pellucid" not in info:
         return Metadata(parameters)
     try:
-        record = json.loads(info["pellucid"])
+        record = parse_json(info["pellucid"])
     except ValueError:
         return Metadata(parameters, None, "the pellucid chunk is no JSON")
     if not isinstance(record, dict) or record.get("format") != FORMAT:
         return Metadata(parameters, None, f"the pellucid chunk is not of format {FORMAT}")
     return Metadata(parameters, record)
+
+
+def _exif(image: Image.Image) -> dict[str, str]:
+    """Our two texts in a JPEG or WebP file; whatever can't be read is not there."""
+    found = {}
+    try:
+        tags = image.getexif().get_ifd(EXIF_IFD)
+        comment, note = tags.get(USER_COMMENT), tags.get(MAKER_NOTE)
+    except Exception:  # Pillow raises many kinds on damaged EXIF
+        return {}
+    if isinstance(comment, bytes) and comment.startswith(b"UNICODE\0"):
+        found["parameters"] = comment[8:].decode("utf-16-be", "replace")
+    if isinstance(note, bytes) and note.startswith(b"{"):
+        found["pellucid"] = note.decode("utf-8", "replace")
+    return found
 
 
 @dataclass(frozen=True)

@@ -20,10 +20,13 @@ import numpy as np
 from PIL import Image
 
 from safety import luma
-from safety.content_credentials import read_credentials, sign_png
+from safety.brightness import brightness_map
+from safety.content_credentials import Source, Statement, read_credentials, sign_image
+from safety.files import write_whole
 from safety.keys import Keys
 from safety.ledger import Ledger, canonical, commit, new_salt
-from safety.metadata import Facts, write_png
+from safety.manifest_store import ManifestStore
+from safety.metadata import MIMES, Facts, write_image
 from safety.watermark import Mark, check_pixels
 
 
@@ -37,45 +40,87 @@ class Released:
     sha256: str  # of the file
 
 
-def release_image(
-    image: np.ndarray, facts: Facts, path: Path | str, *, keys: Keys, ledger: Ledger
-) -> Released:
-    """Release (h, w, 3) uint8 pixels as a marked, signed and logged PNG at `path`.
+@dataclass(frozen=True)
+class Sealed:
+    """A file's bytes, its manifest by itself, its map of brightness and the ledger's entry."""
 
-    The ledger must be signed with `keys.ledger`. The file is read back before it is logged.
-    Raises ValueError for pixels that can't carry a mark and for a path that is no .png.
+    data: bytes
+    manifest: bytes
+    map: bytes
+    entry: dict[str, object]
+
+
+def release_image(
+    image: np.ndarray,
+    facts: Facts,
+    path: Path | str,
+    *,
+    keys: Keys,
+    ledger: Ledger,
+    sources: tuple[Source, ...] = (),
+    sidecar: bool = False,
+    store: ManifestStore | None = None,
+) -> Released:
+    """Release (h, w, 3) uint8 pixels as a marked, signed and logged file at `path`.
+
+    The path's ending says which: .png, .jpg or .webp. `sources` are what it was made from. With
+    `sidecar` the manifest goes into a file beside it (`NAME.png.c2pa`); `store` keeps a copy of
+    the manifest. The ledger must be signed with `keys.ledger`. The file is read back before it is
+    logged. Raises ValueError for pixels that can't carry a mark and for another ending.
     """
     image, path = check_pixels(image), Path(path)
-    if path.suffix.lower() != ".png":
-        raise ValueError(f"{path} does not end in .png; released images are PNG files")
+    mime = MIMES.get(path.suffix.lower())
+    if mime is None:
+        raise ValueError(f"{path} does not end in {', '.join(MIMES)}; name such a file")
     if ledger.public != keys.ledger_public:
         raise ValueError(f"the ledger in {ledger.folder} is not signed with the keys given")
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
+    beside = path.with_name(f"{path.name}.c2pa")
     with ledger.reserve() as slot:
-        data, entry = seal(image, facts, slot.index, keys)
+        made = seal(image, facts, slot.index, keys, mime, sources, embed=not sidecar)
+        digest = str(made.entry["sha256"])
         try:
-            _write(part, data)
-            slot.commit(entry)
+            _write(part, made.data)
+            if sidecar:
+                write_whole(beside, made.manifest)
+            if store is not None:
+                store.put(made.manifest, slot.index, made.map, digest, keys.ledger_public)
+            slot.commit(made.entry)
             os.replace(part, path)
         except BaseException:
             if not slot.written:
                 part.unlink(missing_ok=True)
+                if sidecar:
+                    beside.unlink(missing_ok=True)
             raise
-    return Released(path, slot.index, slot.index, str(entry["sha256"]))
+    return Released(path, slot.index, slot.index, digest)
 
 
 def seal(
-    image: np.ndarray, facts: Facts, index: int, keys: Keys
-) -> tuple[bytes, dict[str, object]]:
-    """The file's bytes and the ledger's entry for an image under `index`, read back and checked."""
+    image: np.ndarray,
+    facts: Facts,
+    index: int,
+    keys: Keys,
+    mime: str = "image/png",
+    sources: tuple[Source, ...] = (),
+    embed: bool = True,
+) -> Sealed:
+    """The file, its manifest and entry for an image under `index`, read back and checked."""
     mark, salt = Mark(keys.watermark), new_salt()
     marked = mark.embed(image, index)
-    png = write_png(marked, facts, index, salt, keys.ledger_public)
-    data = sign_png(png, keys.credentials, index, facts.version)
+    plain = write_image(marked, facts, index, salt, keys.ledger_public, mime)
+    with Image.open(io.BytesIO(plain)) as opened:
+        marked = np.asarray(opened.convert("RGB"))  # JPEG's own pixels
+    statement = Statement(
+        index, facts.version, facts.model, facts.model_hash, brightness_map(marked),
+        keys.ledger_public, sources,
+    )  # fmt: skip
+    made = sign_image(plain, mime, keys.credentials, statement, embed)
+    data = made.data
     with Image.open(io.BytesIO(data)) as opened:
         seen = mark.detect(np.asarray(opened.convert("RGB")))
-    signed = read_credentials(data, anchors=keys.anchors)
+    signed = read_credentials(data, mime, keys.anchors, None if embed else made.manifest)
     if seen.payload != index or signed.state != "trusted":
         raise ValueError(
             f"the sealed image does not read back (mark {seen.verdict}, credentials "
@@ -90,8 +135,9 @@ def seal(
         "model": facts.model,
         "model_hash": facts.model_hash,
         "watermark_payload": index,
+        "manifest": sha256(made.manifest).hexdigest(),
     }
-    return data, entry
+    return Sealed(data, made.manifest, statement.map, entry)
 
 
 def commitment(facts: Facts, salt: bytes) -> str:
@@ -104,7 +150,9 @@ def finish_releases(folder: Path | str, ledger: Ledger) -> list[Released]:
     done = []
     with ledger.reserve():
         logged = {entry.get("sha256"): index for index, entry in enumerate(ledger.entries())}
-        for part in sorted(Path(folder).glob(".*.png.part")):
+        for part in sorted(Path(folder).glob(".*.part")):
+            if Path(part.stem).suffix.lower() not in MIMES:
+                continue
             digest = sha256(part.read_bytes()).hexdigest()
             if digest in logged:
                 path = part.with_name(part.name[1 : -len(".part")])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Literal
@@ -13,13 +13,20 @@ import numpy as np
 from PIL import Image
 
 from safety import luma
-from safety.content_credentials import CredentialsFound, read_credentials
+from safety.brightness import Compared, compare
+from safety.content_credentials import AI_EDITED, AI_MADE, CredentialsFound, read_credentials
 from safety.ledger import Checkpoint, Ledger, LedgerError
+from safety.manifest_store import ManifestStore
 from safety.metadata import Facts, Metadata, read_metadata
 from safety.release import commitment
+from safety.told import summary
 from safety.watermark import Mark, MarkResult
 
-LARGEST = 100_000_000  # pixels
+LARGEST = 40_000_000  # pixels; ten times the largest picture that we mean to look at
+LARGEST_FILE = 200_000_000  # bytes
+LARGEST_SIDECAR = 4_000_000
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
+Where = Literal["file", "sidecar", "store"]
 LedgerState = Literal["sealed", "other bytes", "other picture", "missing", "broken", "not asked"]
 
 
@@ -39,11 +46,27 @@ class LedgerFound:
 
 
 @dataclass(frozen=True)
+class Recovered:
+    """The manifest of a picture that came without one, from the store, and how well it fits.
+
+    `by` says how it was found: by the mark's payload, or by looks alone. `credentials` is what the
+    manifest says; of its signature only the part that needs no bytes of the file can hold.
+    """
+
+    by: Literal["mark", "looks"]
+    signed: bool  # under a pinned root
+    credentials: CredentialsFound
+    compared: Compared
+
+
+@dataclass(frozen=True)
 class Verification:
     """Everything found in a file, and whether it agrees.
 
     `agrees`: mark, record, trusted credentials and ledger name one index, and nothing that is
-    there is broken; None when fewer than two of them name an index.
+    there is broken; None when fewer than two of them name an index. `manifest` says where the
+    credentials were: in the file or beside it. `compared` is the picture against the map of
+    brightness in its manifest.
     """
 
     file: str  # its name, without folders
@@ -57,6 +80,9 @@ class Verification:
     ledger: LedgerFound
     agrees: bool | None
     summary: tuple[str, ...]
+    manifest: Where = "file"
+    compared: Compared | None = None
+    recovered: Recovered | None = None
 
     def to_json(self) -> dict[str, object]:
         """As plain dicts, lists and values for a JSON file."""
@@ -69,32 +95,76 @@ def verify_file(
     anchors: bytes | None = None,
     ledger: Ledger | None = None,
     checkpoint: Checkpoint | None = None,
+    store: ManifestStore | None = None,
 ) -> Verification:
     """Look for mark, metadata, Content Credentials and ledger entry of an image file.
 
     `key` is the watermark key, `anchors` the root certificates to trust (PEM), `checkpoint` one
-    of the ledger that was kept elsewhere. Any image that Pillow reads will do; after re-encoding
-    the mark alone is left. Raises ValueError for a file that can't be read as an image.
+    of the ledger that was kept elsewhere, `store` where a stripped file's manifest may be found.
+    Any image that Pillow reads will do; after re-encoding the mark alone is left. Raises
+    ValueError for a file that can't be read as an image.
     """
     path = Path(path)
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise ValueError(f"{path} can't be read ({error.strerror}); give an image file") from None
+    data = _bytes(path, LARGEST_FILE)
     image, pixels = _open(data, path)
     metadata = read_metadata(image)
     mime = Image.MIME.get(image.format or "", "application/octet-stream")
-    credentials = read_credentials(data, mime, anchors)
+    credentials, where = _credentials(data, mime, anchors, path)
     mark = Mark(key).detect(pixels)
     digest = sha256(data).hexdigest()
     small = min(pixels.shape[:2]) < luma.SMALLEST
     fingerprint = "" if small else luma.fingerprint(luma.blocks(pixels)).hex()
     logged = _look_up(digest, fingerprint, mark, metadata, ledger, checkpoint)
+    compared = None
+    if credentials.map is not None and len(credentials.map) == 512:
+        compared = compare(bytes.fromhex(credentials.map), pixels)
+    recovered = None
+    if credentials.state == "none" and store is not None:
+        recovered = _recover(data, mime, pixels, mark, anchors, store)
     agrees = _agreement(mark, metadata, credentials, logged)
-    return Verification(
+    found = Verification(
         path.name, image.format or "", image.width, image.height, digest, mark, metadata,
-        credentials, logged, agrees, _summary(mark, metadata, credentials, logged, agrees),
+        credentials, logged, agrees, (), where, compared, recovered,
     )  # fmt: skip
+    return replace(found, summary=summary(found))
+
+
+def _bytes(path: Path, most: int) -> bytes:
+    try:
+        size = path.stat().st_size
+        if path.is_file() and size > most:
+            raise ValueError(f"{path} can't be read: it has {size} bytes, at most {most} are")
+        return path.read_bytes()
+    except OSError as error:
+        raise ValueError(f"{path} can't be read ({error.strerror}); give an image file") from None
+
+
+def _credentials(
+    data: bytes, mime: str, anchors: bytes | None, path: Path
+) -> tuple[CredentialsFound, Where]:
+    """Those in the file, or, where it has none, those of a `NAME.png.c2pa` beside it."""
+    found = read_credentials(data, mime, anchors)
+    beside = path.with_name(f"{path.name}.c2pa")
+    if found.state != "none" or not beside.is_file():
+        return found, "file"
+    return read_credentials(data, mime, anchors, _bytes(beside, LARGEST_SIDECAR)), "sidecar"
+
+
+def _recover(
+    data: bytes, mime: str, pixels: np.ndarray, mark: MarkResult, anchors: bytes | None,
+    store: ManifestStore,
+) -> Recovered | None:  # fmt: skip
+    """The manifest that the store has for this picture, unless nothing points to one."""
+    pair = store.find(pixels, mark.payload)
+    manifest = store.manifest(pair[0].manifest) if pair else None
+    if pair is None or manifest is None:
+        return None
+    said = read_credentials(data, mime, anchors, manifest)
+    # All but the bytes must hold: with other bytes, the hash alone may fail.
+    signed = said.state == "trusted" or said.problems == ("assertion.dataHash.mismatch",)
+    if not signed or (mark.payload is not None and said.payload != mark.payload):
+        return None
+    return Recovered("looks" if mark.payload is None else "mark", signed, said, pair[1])
 
 
 def _open(data: bytes, path: Path) -> tuple[Image.Image, np.ndarray]:
@@ -102,9 +172,9 @@ def _open(data: bytes, path: Path) -> tuple[Image.Image, np.ndarray]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a damaged file may warn before it fails
-            image = Image.open(io.BytesIO(data))
+            image = Image.open(io.BytesIO(data), formats=FORMATS)
             if image.width * image.height > LARGEST:
-                raise ValueError(f"{image.width}x{image.height} pixels")
+                raise ValueError(f"it has {image.width}x{image.height} pixels, at most {LARGEST}")
             image.load()
             return image, np.asarray(image.convert("RGB"))
     except Exception as error:
@@ -120,15 +190,21 @@ def _agreement(
     """Whether what is there tells one story; see `Verification`."""
     named = [mark.payload, metadata.index]
     claims_entry = any(index is not None for index in named)
+    whole = credentials.state == "trusted"
     if (
         metadata.problem is not None
         or credentials.state == "invalid"
-        or logged.state in ("broken", "other picture")
+        or logged.state == "broken"
+        # A crop looks like another picture; a file that is unchanged since it was signed does not.
+        or (logged.state == "other picture" and (whole or metadata.record is not None))
+        or (whole and logged.state == "other bytes")
+        or (whole and credentials.source not in (AI_MADE, AI_EDITED) and mark.payload is not None)
         or logged.commitment is False
         or (logged.state == "missing" and claims_entry)
     ):
         return False
-    named += [credentials.payload if credentials.state == "trusted" else None, logged.index]
+    seen = logged.state in ("sealed", "other bytes")
+    named += [credentials.payload if whole else None, logged.index if seen else None]
     stated = [index for index in named if index is not None]
     return len(set(stated)) == 1 if len(stated) > 1 else None
 
@@ -179,35 +255,3 @@ def _opens(metadata: Metadata, entry: dict[str, object]) -> bool | None:
         return commitment(Facts.from_json(facts), bytes.fromhex(salt)) == entry.get("commitment")
     except ValueError:
         return False
-
-
-def _summary(
-    mark: MarkResult, metadata: Metadata, credentials: CredentialsFound, ledger: LedgerFound,
-    agrees: bool | None,
-) -> tuple[str, ...]:  # fmt: skip
-    """One line a layer, in words."""
-    carried = f", index {mark.payload}" if mark.payload is not None else ""
-    record = "none of ours" if metadata.record is None else f"ours, index {metadata.index}"
-    trust = {
-        "trusted": "signed under a pinned root, and unchanged since",
-        "untrusted": "signed by nobody that is pinned here: this proves nothing",
-        "invalid": "broken: the file was changed after signing, or the manifest is damaged",
-        "none": "none in the file",
-    }
-    logged = {
-        "sealed": f"entry {ledger.index} has this very file",
-        "other bytes": f"entry {ledger.index} has this picture in other bytes (re-encoded)",
-        "other picture": f"entry {ledger.index} is of another picture",
-        "missing": "no entry for this file",
-        "broken": "the ledger itself does not hold",
-        "not asked": "not looked at",
-    }
-    whole = {True: "yes", False: "no: do not rely on this file", None: "too little to compare"}
-    problems = "".join(f"; {text}" for text in ledger.problems)
-    return (
-        f"watermark: {mark.verdict} (p = {mark.p_value:.2g}{carried})",
-        f"metadata: {metadata.problem or record}",
-        f"credentials: {trust[credentials.state]}",
-        f"ledger: {logged[ledger.state]}{problems}",
-        f"agreement: {whole[agrees]}",
-    )

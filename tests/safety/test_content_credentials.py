@@ -18,13 +18,8 @@ from cryptography import x509
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from safety.content_credentials import (
-    AI_MADE,
-    Credentials,
-    development_ca,
-    read_credentials,
-    sign_png,
-)
+from safety.certificates import Credentials, development_ca
+from safety.content_credentials import AI_MADE, Statement, read_credentials, sign_image
 from safety.keys import keys
 
 
@@ -39,6 +34,10 @@ def png(size: int = 64) -> bytes:
     noise = np.random.default_rng(0).integers(0, 256, (size, size, 3), dtype=np.uint8)
     Image.fromarray(noise).save(file, "PNG")
     return file.getvalue()
+
+
+def sign_png(data: bytes, credentials: Credentials, payload: int, version: str = "") -> bytes:
+    return sign_image(data, "image/png", credentials, Statement(payload, version)).data
 
 
 def with_pixels(signed: bytes, change) -> bytes:

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from safety.metadata import Facts, parameters_text, read_metadata, read_parameters, write_png
+from safety.metadata import Facts, parameters_text, read_metadata, read_parameters, write_image
 
 FACTS = Facts(
     "a smiling doctor, with glasses: blue", 7, "stable-diffusion", "sd, small", "ab" * 32, "0.1.0",
@@ -43,7 +43,7 @@ def chunks(png: bytes) -> list[tuple[str, bytes]]:
 
 
 def test_chunks_by_hand_and_pixels_unchanged() -> None:
-    png = write_png(PIXELS, FACTS, 12, b"s" * 32)
+    png = write_image(PIXELS, FACTS, 12, b"s" * 32)
     assert (np.asarray(opened(png)) == PIXELS).all()
     found = chunks(png)
     text = dict(body.split(b"\0", 1) for name, body in found if name == "tEXt")
@@ -94,7 +94,7 @@ def test_reading_parameters_of_other_tools() -> None:
 )
 def test_any_prompt_comes_back(prompt: str) -> None:
     facts = Facts(prompt, 1, "unclip", "m")
-    found = read_metadata(opened(write_png(PIXELS, facts, 0, b"s" * 32)))
+    found = read_metadata(opened(write_image(PIXELS, facts, 0, b"s" * 32)))
     assert found.problem is None and found.record is not None and found.index == 0
     assert Facts.from_json(found.record["facts"]) == facts  # type: ignore[arg-type]
     assert found.parameters is not None and found.parameters.count("\n") <= 1
@@ -110,7 +110,7 @@ def test_a_prompt_cannot_write_settings() -> None:
 
 
 def test_it_reveals_nobody() -> None:
-    png = write_png(PIXELS, FACTS, 12, b"s" * 32)
+    png = write_image(PIXELS, FACTS, 12, b"s" * 32)
     for secret in (getpass.getuser(), socket.gethostname(), os.getcwd(), os.path.expanduser("~")):
         if len(secret) > 4:  # "root" is also a word of PNG's and certificates' own
             assert secret.encode() not in png

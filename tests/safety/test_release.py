@@ -67,7 +67,7 @@ def test_the_ledger_does_not_know_the_prompt(
     assert one["commitment"] != two["commitment"]  # the same prompt, another salt
 
 
-@pytest.mark.parametrize("step", ["write_png", "sign_png", "read_credentials", "_write"])
+@pytest.mark.parametrize("step", ["write_image", "sign_image", "read_credentials", "_write"])
 def test_interrupted_before_the_entry(
     secret: Keys, ledger: Ledger, image: np.ndarray, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch, step: str,
@@ -153,7 +153,7 @@ def test_bad_input_is_one_sentence(
     secret: Keys, ledger: Ledger, image: np.ndarray, tmp_path: Path
 ) -> None:
     for pixels, path, words in [
-        (image, "a.jpg", "does not end in .png"),
+        (image, "a.gif", "does not end in .png"),
         (image[:32], "a.png", "64 a side"),
         (image.astype(float), "a.png", "uint8"),
     ]:

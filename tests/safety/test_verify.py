@@ -59,7 +59,7 @@ def test_a_whole_file(room: Room) -> None:
     assert found.agrees is True and found.format == "PNG" and found.file == "1.png"
     assert json.loads(json.dumps(found.to_json(), allow_nan=False))["mark"]["payload"] == 1
     assert str(room.folder) not in json.dumps(found.to_json())
-    assert len(found.summary) == 5
+    assert found.summary[-1] == "agreement: yes" and "p = " in found.summary[0]
 
 
 def test_from_the_file_and_the_key_alone(room: Room) -> None:
@@ -128,11 +128,13 @@ def test_another_runs_ledger_is_noticed(room: Room) -> None:
     for name in ("0.png", "0.jpg"):
         path = room.folder / name
         found = verify_file(path, room.keys.watermark, room.keys.anchors, other)
-        assert found.ledger.state == "other picture" and found.agrees is False
+        assert found.ledger.state == "other picture"
+        # Of the JPEG only the mark is left, which a crop of the right picture would carry too.
+        assert found.agrees is (False if name == "0.png" else None)
 
 
 def test_sealed_but_never_logged(room: Room) -> None:
-    data, _ = seal(room.images[3], FACTS, 77, room.keys)
+    data = seal(room.images[3], FACTS, 77, room.keys).data
     (room.folder / "unlogged.png").write_bytes(data)
     found = room.verify("unlogged.png")
     assert found.credentials.state == "trusted" and found.mark.payload == 77

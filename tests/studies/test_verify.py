@@ -113,3 +113,21 @@ def test_no_key_and_no_picture_are_one_sentence(
     assert main(["verify", str(released)]) == 2
     assert "there is no key" in capsys.readouterr().err
     assert not (tmp_path / "none").exists()
+
+
+def test_a_checkpoint_kept_elsewhere_is_heeded(
+    released: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = tmp_path / "kept.json"
+    ledger = released.parent.parent / "ledger"
+    kept.write_bytes((ledger / "checkpoint.json").read_bytes())
+    assert main(["verify", str(released), "--checkpoint", str(kept)]) == 0
+    said = capsys.readouterr().err
+    assert "origin: created (trainedAlgorithmicMedia), signed by" in said and "p = " in said
+    (ledger / "entries.jsonl").write_bytes(b"")
+    (ledger / "checkpoint.json").unlink()
+    assert main(["verify", str(released), "--checkpoint", str(kept)]) == 1
+    assert "truncated" in capsys.readouterr().err
+    kept.write_text("[" * 100_000)
+    assert main(["verify", str(released), "--checkpoint", str(kept)]) == 2
+    assert "is no ledger checkpoint" in capsys.readouterr().err

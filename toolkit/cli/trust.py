@@ -37,6 +37,9 @@ def add(commands) -> None:
     verify.add_argument(
         "--ledger", metavar="FOLDER", help="check the ledger's proof too (a run's ledger folder)"
     )
+    verify.add_argument(
+        "--checkpoint", metavar="JSON", help="a checkpoint of that ledger which was kept elsewhere"
+    )
     verify.add_argument("--json", action="store_true", help="print one object a file")
 
 
@@ -60,7 +63,7 @@ def run_audit(args: argparse.Namespace) -> int:
 def run_verify(args: argparse.Namespace) -> int:
     from toolkit.studies.verify import verify_files
 
-    found = verify_files(args.file, ledger=args.ledger)
+    found = verify_files(args.file, ledger=args.ledger, checkpoint=args.checkpoint)
     if args.json:
         show_json(found)
     else:

@@ -117,7 +117,7 @@ class Door:
         """Mark, describe, sign and log a picture; withhold one that can't carry all of it."""
         from PIL import Image
 
-        from safety import release_image
+        from safety import ManifestStore, release_image
         from safety.metadata import Facts
 
         facts = Facts(
@@ -126,7 +126,8 @@ class Door:
         )  # fmt: skip
         path = self.run.file(f"images/{sample.id}.png")
         try:
-            out = release_image(image, facts, path, keys=self.keys, ledger=self.ledger)
+            store = ManifestStore(home() / "manifests")
+            out = release_image(image, facts, path, keys=self.keys, ledger=self.ledger, store=store)
         except ValueError as error:
             reason = f"it could not be marked and signed, so it is withheld ({error})"
             return replace(sample, decision="block", reason=reason)

@@ -40,6 +40,8 @@ def verdict(found: Verification) -> str:
 
 def row_of(found: Verification, file: str) -> dict[str, Any]:
     """What was found, a word a layer, as verify.json and `pellucid verify` have it."""
+    from safety.told import changes, origin
+
     payload = found.mark.payload
     return {
         "file": file,
@@ -49,6 +51,8 @@ def row_of(found: Verification, file: str) -> dict[str, Any]:
         "c2pa": C2PA[found.credentials.state],
         "ledger": found.ledger.state
         + (f", entry {found.ledger.index}" if found.ledger.index is not None else ""),
+        "origin": origin(found),
+        "since": list(changes(found)),
         "p_value": found.mark.p_value,
         "sha256": found.sha256,
         "notes": list(found.summary),
@@ -70,13 +74,16 @@ def verify_paths(
     ]
 
 
-def verify_files(files: Sequence[str], ledger: str | None = None) -> list[dict[str, Any]]:
+def verify_files(
+    files: Sequence[str], ledger: str | None = None, checkpoint: str | None = None
+) -> list[dict[str, Any]]:
     """`pellucid verify`: one row a file, with this machine's keys.
 
-    A file in a run's `images` folder is looked up in that run's ledger unless another is named.
-    Raises UserError for a file that is no picture, and where there are no keys.
+    A file in a run's `images` folder is looked up in that run's ledger unless another is named;
+    `checkpoint` is a file of one that was kept elsewhere. Raises UserError for a file that is no
+    picture, and where there are no keys.
     """
-    from safety import Ledger, verify_file
+    from safety import Checkpoint, Ledger, ManifestStore, verify_file
     from safety.keys import keys
 
     for name in files:
@@ -89,6 +96,7 @@ def verify_files(files: Sequence[str], ledger: str | None = None) -> list[dict[s
             "or name their home with PELLUCID_HOME"
         )
     mine = keys(folder)
+    kept = Checkpoint.load(checkpoint) if checkpoint else None
     rows = []
     for name in files:
         place = Path(ledger) if ledger else Path(name).resolve().parent.parent / "ledger"
@@ -96,5 +104,7 @@ def verify_files(files: Sequence[str], ledger: str | None = None) -> list[dict[s
             raise UserError(f"there is no ledger in {place}; it holds entries.jsonl")
         there = (place / "entries.jsonl").is_file()
         log = Ledger(place, public=mine.ledger_public) if there else None
-        rows.append(row_of(verify_file(name, mine.watermark, mine.anchors, log), name))
+        store = ManifestStore(home() / "manifests")
+        found = verify_file(name, mine.watermark, mine.anchors, log, kept, store)
+        rows.append(row_of(found, name))
     return rows
