@@ -150,19 +150,29 @@ def random_direction(like: Direction, seed: int) -> Direction:
 
 
 def orthogonalise(direction: Direction, others: list[Direction], x: np.ndarray) -> Direction:
-    """The direction less its part in the span of the others (Gram-Schmidt by QR).
+    """The direction less its part along the others, by generalised least squares (Aitken 1935).
 
-    `x` (n, d) are real vectors, for the new sigma. Raises ValueError when nothing is left.
+    Orthogonal where the real vectors `x` (n, d) are round, not as the space has its axes: along
+    the result the others' linear readings (Fisher's discriminants: inverse covariance times
+    direction) stand still. Give the vectors that the directions were found on. Plain Gram-Schmidt
+    would also take away what two directions share because their labels went together, which is a
+    part of each. Raises ValueError when nothing is left.
     """
+    from sklearn.covariance import ledoit_wolf
+
     for other in others:
         other.require(direction.space)
-    basis = np.linalg.qr(np.stack([o.vector for o in others], 1).astype(np.float64))[0]
-    rest = direction.vector - basis @ (basis.T @ direction.vector)
-    if np.linalg.norm(rest) < 1e-6:
+    x = np.asarray(x, np.float64)
+    columns = np.stack([direction.vector, *(o.vector for o in others)], 1).astype(np.float64)
+    round_ = np.linalg.solve(np.linalg.cholesky(ledoit_wolf(x)[0]), columns)  # (d, 1 + k)
+    share = np.linalg.lstsq(round_[:, 1:], round_[:, 0], rcond=1e-6)[0]
+    left = np.linalg.norm(round_[:, 0] - round_[:, 1:] @ share)
+    if left < 1e-4 * np.linalg.norm(round_[:, 0]):
         raise ValueError(f"the direction {direction.name!r} lies in the span of the others")
+    rest = columns[:, 0] - columns[:, 1:] @ share
     unit = rest / np.linalg.norm(rest)
     evidence = direction.evidence | {"orthogonal_to": [o.name for o in others]}
     return Direction(
-        unit, direction.mean, float(np.std(np.asarray(x) @ unit)), direction.space,
+        unit, direction.mean, float(np.std(x @ unit)), direction.space,
         direction.name, f"{direction.method}, orthogonalised", evidence,
     )  # fmt: skip

@@ -248,8 +248,9 @@ def purify(
     and the effect with it.
 
     `others` maps "factor" or "factor=level" to directions; of each factor that moved beyond doubt
-    all are taken. `x` (n, d) are real vectors. Prove the result again: less leakage is a hope until
-    it is measured. Raises ValueError when nothing leaked, or for a leak without a direction.
+    all are taken. `x` (n, d) are the real vectors that the directions were found on. Prove the
+    result again: less leakage is a hope until it is measured. Raises ValueError when nothing
+    leaked, or for a leak without a direction.
     """
     if not evidence.leaking:
         raise ValueError(f"{direction.name!r} leaks into nothing beyond doubt; nothing to remove")

@@ -8,6 +8,7 @@ import pytest
 from probes import (
     DamagedDirection,
     Direction,
+    MeanDifference,
     Space,
     WrongSpace,
     orthogonalise,
@@ -78,14 +79,41 @@ def test_a_random_direction_goes_as_far():
 
 
 def test_orthogonal_to_what_leaks():
+    # Two factors whose labels go together (80 % of the time), each with its own axis: the means'
+    # differences hold both axes, and what is left of one after the other is its own axis alone.
     rng = np.random.default_rng(0)
-    x = rng.normal(size=(50, 4))
-    leak = Direction(np.array([1.0, 1, 0, 0]), x.mean(0), 1.0, SPACE, "leak", "by hand")
-    left = orthogonalise(_direction(), [leak], x)
-    assert abs(left.vector @ leak.vector) < 1e-6
+    n, mixing = 4000, np.linalg.qr(rng.normal(size=(6, 6)))[0] * np.geomspace(3, 0.3, 6)
+    one = rng.random(n) < 0.5
+    other = np.where(rng.random(n) < 0.8, one, ~one)
+    noise = rng.normal(size=(n, 6)) * np.array([0.1, 0.1, 1, 1, 1, 1])
+    x = (noise + np.outer(one, np.eye(6)[0]) + np.outer(other, np.eye(6)[1])) @ mixing
+    found = MeanDifference(SPACE).fit(x, {"one": one, "other": other}).directions_
+    left = orthogonalise(found["one"], [found["other"]], x)
+    pure = mixing[0] / np.linalg.norm(mixing[0])
+    assert found["one"].vector @ pure < 0.93 and left.vector @ pure > 0.99
+    discriminant = np.linalg.solve(np.cov(x.T), found["other"].vector)
+    reads = [
+        abs(d.vector @ discriminant) / np.linalg.norm(discriminant) for d in (found["one"], left)
+    ]
+    assert reads[1] < 0.02 * reads[0]
     assert np.isclose(left.sigma, (x @ left.vector).std(), rtol=1e-5)
+    assert left.evidence["orthogonal_to"] == ["other"]
     with pytest.raises(ValueError, match="span"):
-        orthogonalise(leak, [leak], x)
+        orthogonalise(found["other"], [found["other"]], x)
+
+
+def test_orthogonal_to_levels_that_depend_on_each_other_and_from_few_vectors():
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(12, 20))  # fewer vectors than dimensions
+    three = [rng.normal(size=20) for _ in range(2)]
+    three.append(-three[0] - three[1])
+    levels = [Direction(v, x.mean(0), 1.0, SPACE, f"f={i}", "by hand") for i, v in enumerate(three)]
+    left = orthogonalise(_direction(20), levels, x)
+    again = orthogonalise(left, levels, x)
+    assert np.allclose(left.vector, again.vector, atol=1e-5)
+    assert np.allclose(orthogonalise(_direction(20), levels[:2], x).vector, left.vector, atol=1e-5)
+    with pytest.raises(ValueError, match="span"):
+        orthogonalise(levels[2], levels[:2], x)
 
 
 @pytest.mark.parametrize("bad", [np.zeros(3), np.array([np.nan, 1, 1]), np.ones((2, 2))])

@@ -112,6 +112,7 @@ class UnClip:
         *,
         steps: int = DECODER_STEPS,
         guidance: float = DECODER_GUIDANCE,
+        upsampler_steps: int = UPSAMPLER_STEPS,
         eta: float = 0.0,
         reversible: bool = False,
     ) -> np.ndarray:
@@ -125,7 +126,7 @@ class UnClip:
         predict = self._predictor(embeddings, guidance)
         schedule = self.reversible_schedule if reversible else self.decoder_schedule
         small = self._small(schedule, predict, small, steps, trace, eta, sources)
-        return to_pictures(self._large(small, noise((3, 64, 64), sources)))
+        return to_pictures(self._large(small, noise((3, 64, 64), sources), upsampler_steps))
 
     @torch.no_grad()
     def invert(
@@ -195,9 +196,9 @@ class UnClip:
             trace.latents, trace.predicted = np.stack(kept), np.stack(foreseen)
         return x.clamp(-1, 1)
 
-    def _large(self, small: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    def _large(self, small: torch.Tensor, x: torch.Tensor, steps: int) -> torch.Tensor:
         seen = enlarge(small)
-        self.upsampler_schedule.set_timesteps(UPSAMPLER_STEPS)
+        self.upsampler_schedule.set_timesteps(steps)
         for time in self.upsampler_schedule.timesteps:
             out = self.upsampler(torch.cat([x, seen], 1), time).sample
             x = self.upsampler_schedule.step(out, time, x).prev_sample

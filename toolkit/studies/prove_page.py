@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 from toolkit.studies.charts import SCALE, Series, chart
 from toolkit.studies.laboratory import Drawing, Experiment
 from toolkit.studies.pictures import ACCENT, INK, PAPER, QUIET, font
-from toolkit.studies.prove import STEPS, Asked, Bench, said
+from toolkit.studies.prove import Asked, Bench, for_judge, said
 from toolkit.studies.steer import signed
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def films(on: Bench, asked: Asked, found: Evidence, model: Any) -> list[Drawing]
         seeds = (on.seeds[person],) * len(strengths)
 
         def draw(rows, trace, moved=moved, seeds=seeds):
-            return model.decode(moved[rows], [seeds[row] for row in rows], steps=STEPS)
+            return for_judge(model, moved[rows], [seeds[row] for row in rows])
 
         heading = f"test portrait {person + 1}, its embedding along {asked.direction.name}"
         prompts = (prompt,) * len(strengths)
