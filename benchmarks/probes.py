@@ -8,15 +8,18 @@ import time
 from benchmarks import _probe_discovery as discovery
 from benchmarks import _probe_evidence as evidence
 from benchmarks import _probe_naming as names
+from benchmarks import _probe_portraits as portraits
 from benchmarks import _probe_scale as scale
+from benchmarks import _probe_steering as steering
 from benchmarks._alone import alone
 from benchmarks.rows import Row
 
 PARTS = (
     (evidence, evidence.verdict_calibration),
     (evidence, evidence.interval_coverage),
-    (evidence, evidence.recovered_supervised),
-    (evidence, evidence.portrait_null),
+    (portraits, portraits.portrait_null),
+    (portraits, portraits.recovered_supervised),
+    (steering, steering.flip_and_leakage),
     (names, names.naming),
     (discovery, discovery.selectivity),
     (scale, scale.pca_speed),
