@@ -18,7 +18,7 @@ from safety.certificates import Credentials
 
 AI_MADE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 # Not in C2PA's registry of soft bindings: only Pellucid with the key can read this mark.
-MARK_ALGORITHM = "pellucid.mark.1"
+MARK_ALGORITHM = "pellucid.mark.2"
 State = Literal["trusted", "untrusted", "invalid", "none"]
 AI_EDITED = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
 MAP_ALGORITHM = "pellucid.map.1"  # `safety.brightness`

@@ -1,8 +1,9 @@
-"""The payload's code: 32 bits and a CRC as six words of the first-order Reed-Muller code RM(1, 7).
+"""The payload's code: a CRC, then a convolutional code read with soft decisions.
 
-Six symbols of 8 bits; a symbol is one of 256 words of 128 signs, any two of which differ in at
-least 64 places (Muller 1954, Reed 1954; the code of Mariner 9). Decoding by maximum likelihood is
-one product with a Hadamard matrix (Green 1966), so that silent and doubtful signs cost little.
+Rate 1/4, constraint length 9, generators 463, 535, 733 and 745 in octal (Proakis, Digital
+Communications, table 8.2-3), ended in state zero and decoded by Viterbi's algorithm (1967). A
+payload below 2^32 goes out in a short frame, one up to 2^64 in a long one; what is left of the
+chips repeats the code from its start, so that a short payload stands more.
 """
 
 from __future__ import annotations
@@ -11,54 +12,77 @@ import binascii
 from functools import cache
 
 import numpy as np
-from scipy.linalg import hadamard
-from scipy.special import softmax
 
-BITS = 32
-SYMBOLS = 6  # 32 bits of payload and 16 of CRC, 8 bits each
-CHIPS = 128  # signs of a symbol's word
-LENGTH = SYMBOLS * CHIPS
+SIZES = (32, 64)  # bits of the payload in a short and in a long frame
+CRC = {32: 0xFFFF, 64: 0x1D0F}  # start values of CRC-16 CCITT: a frame is not read as the other
+MEMORY = 8  # bits that the encoder remembers
+STATES = 1 << MEMORY
+GENERATORS = (0o463, 0o535, 0o733, 0o745)
 
 
 @cache
-def words() -> np.ndarray:
-    """The 256 words, (256, 128) int8 of -1 and 1: Hadamard rows, then their negatives."""
-    rows = hadamard(CHIPS).astype(np.int8)
-    return np.concatenate([rows, -rows])  # (256, 128)
+def branches() -> np.ndarray:
+    """The four signs sent for each register, newest bit last, (512, 4) float32."""
+    registers = np.arange(2 * STATES)
+    odd = [[bin(r & generator).count("1") & 1 for generator in GENERATORS] for r in registers]
+    return 1 - 2 * np.array(odd, np.float32)
 
 
-def symbols(payload: int) -> np.ndarray:
-    """Payload and CRC as six bytes, (6,) uint8. Raises ValueError unless it fits in 32 bits."""
-    if not 0 <= payload < 1 << BITS:
-        raise ValueError(
-            f"the payload is {payload}, expected 0 to {(1 << BITS) - 1}: it has {BITS} bits"
-        )
-    body = int(payload).to_bytes(4, "big")
-    return np.frombuffer(body + binascii.crc_hqx(body, 0xFFFF).to_bytes(2, "big"), np.uint8)
+def frame(payload: int) -> np.ndarray:
+    """Payload and CRC as bits, (48,) or (80,) uint8. Raises ValueError unless it fits in 64."""
+    size = next((size for size in SIZES if 0 <= payload < 1 << size), None)
+    if size is None:
+        raise ValueError(f"the payload is {payload}, expected 0 to {(1 << 64) - 1}: it has 64 bits")
+    body = int(payload).to_bytes(size // 8, "big")
+    return np.unpackbits(np.frombuffer(body + _crc(body), np.uint8))
 
 
-def encode(payload: int) -> np.ndarray:
-    """The signs of a payload, (768,) int8."""
-    return words()[symbols(payload)].reshape(-1)
+def _crc(body: bytes) -> bytes:
+    return binascii.crc_hqx(body, CRC[8 * len(body)]).to_bytes(2, "big")
 
 
-def scores(votes: np.ndarray) -> np.ndarray:
-    """Agreement of summed votes (768,) with each word: (6, 256)."""
-    return votes.reshape(SYMBOLS, CHIPS) @ words().T.astype(np.float64)
+def encode(payload: int, length: int) -> np.ndarray:
+    """The signs of a payload, (length,) float32 of -1 and 1."""
+    register, signs = 0, []
+    for bit in [*frame(payload), *[0] * MEMORY]:
+        register = (register << 1 | int(bit)) & (2 * STATES - 1)
+        signs.append(branches()[register])
+    return np.resize(np.concatenate(signs), length)
 
 
 def decode(votes: np.ndarray) -> tuple[int | None, float]:
-    """The most likely payload of summed soft votes (768,), and the probability that it is right.
+    """The payload most like the soft votes (n,), and the share of votes that agree with it.
 
-    The payload is None when its CRC (CCITT, 16 bits) fails: one wrong reading in 65,536 passes.
-    The probability is the posterior of the six best words, with equal priors and Gaussian noise
-    of the spread seen in the votes themselves; the CRC's evidence is not counted in it.
+    None where no frame's CRC passes: one wrong reading in 32,768 does.
     """
-    table = scores(votes)
-    best = table.argmax(axis=1).astype(np.uint8)
-    signal = table.max(axis=1, keepdims=True) / CHIPS  # (6, 1) mean vote for the best word
-    noise = (votes.reshape(SYMBOLS, CHIPS) ** 2).mean(axis=1, keepdims=True) - signal**2
-    likely = softmax(table * signal / np.maximum(noise, 1e-9), axis=1)  # (6, 256)
-    body, check = best[:4].tobytes(), best[4:].tobytes()
-    passes = binascii.crc_hqx(body, 0xFFFF).to_bytes(2, "big") == check
-    return (int.from_bytes(body, "big") if passes else None), float(likely.max(axis=1).prod())
+    best: tuple[int | None, float] = (None, 0.0)
+    for size in SIZES:
+        length = len(GENERATORS) * (size + 16 + MEMORY)
+        places = np.arange(len(votes)) % length
+        bits = viterbi(np.bincount(places, votes, minlength=length))
+        read = np.packbits(bits).tobytes()
+        if _crc(read[:-2]) == read[-2:]:
+            payload = int.from_bytes(read[:-2], "big")
+            if size == SIZES[0] or payload >> SIZES[0]:  # a small number has a short frame
+                agree = float((encode(payload, len(votes)) * votes > 0).mean())
+                best = max(best, (payload, agree), key=lambda found: found[1])
+    return best
+
+
+def viterbi(votes: np.ndarray) -> np.ndarray:
+    """The likeliest bits of summed votes (4 * (n + 8),): (n,) uint8, by maximum likelihood."""
+    steps = votes.astype(np.float32).reshape(-1, len(GENERATORS)) @ branches().T  # (n + 8, 512)
+    older = np.arange(STATES) >> 1  # a state's two predecessors are this and STATES / 2 on
+    metric = np.full(STATES, -np.inf, np.float32)
+    metric[0] = 0
+    late = np.empty((len(steps), STATES), bool)
+    for index, step in enumerate(steps):
+        one = metric[older] + step[:STATES]
+        other = metric[older + STATES // 2] + step[STATES:]
+        late[index] = other > one
+        metric = np.maximum(one, other)
+    state, bits = 0, np.empty(len(steps), np.uint8)
+    for index in range(len(steps) - 1, -1, -1):
+        bits[index] = state & 1
+        state = state >> 1 | (STATES // 2 if late[index, state] else 0)
+    return bits[:-MEMORY]

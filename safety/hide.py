@@ -1,140 +1,104 @@
-"""Writing a mark into a picture with as little change as its reading needs.
+"""Writing a mark into a picture with no more change than a set amount.
 
-Informed embedding (Miller, Cox & Bloom 2000): the picture is known, so only the coefficients that
-buy agreement cheaply are moved, those of busy blocks before those of flat ones; the result is read
-back both as it is and after JPEG quality 90, and what falls short is pushed further. The
-fingerprint is made to last JPEG quality 75 too.
+Informed embedding (Miller, Cox & Bloom 2000): the picture is known, so the change goes where it
+turns the tile's phases towards the key's, by steepest ascent on a sphere of the allowed energy.
 """
 
 from __future__ import annotations
 
-import io
-from dataclasses import dataclass
+import math
+from collections.abc import Callable
+from hashlib import sha256, shake_256
 
 import numpy as np
-from PIL import Image
 
-from safety import ecc, luma
-from safety.watermark import Layout, agreement, layout
+from safety import tile
+from safety.watermark import SMALLEST, wanted
 
-ROUNDS = 16
-PILOT_Z = 8.0  # wanted agreement of the pilot in standard deviations: p is near 1e-15
-SYMBOL_Z = 4.0  # wanted lead of each right word over the next best, likewise
-LEAST_Z = (6.0, 2.0)  # what is accepted when the rounds run out
-FIRM = 10.0  # distance, of 32, that a fingerprint's cell keeps from its next step
-FLAT_COST = 12.0  # a change in a flat block costs up to this many times one in a busy block
-NEAR = 0.1  # how near its cell's centre a coefficient is brought at first, in cells
-
-
-@dataclass(frozen=True)
-class Reading:
-    """How far a picture is from what is wanted."""
-
-    phase: np.ndarray  # (n,) distance of each coefficient from its wanted centre, in cells
-    means: np.ndarray  # (16,) the fingerprint cells' brightness
-    lead: np.ndarray  # (7,) agreement of the pilot and lead of the six words, standard deviations
-
-
-def reencode(image: np.ndarray, quality: int = 90) -> np.ndarray:
-    """The pixels after JPEG with Pillow's usual 4:2:0 chroma."""
-    file = io.BytesIO()
-    Image.fromarray(image).save(file, "JPEG", quality=quality)
-    return np.asarray(Image.open(file).convert("RGB"))
+FAINT = (38.4, 45.0)  # PSNR in dB of the smallest pictures, and the most that large ones get
+DOUBLING = 1.4  # dB that every doubling of the side adds
+WHOLE = 256 * 256  # pixels below which neighbouring tiles are too few to average
+STEPS = 40  # of the ascent
+FEARED = 4.0  # grey levels of noise that the mark is made to stand
 
 
 def hide(key: bytes, image: np.ndarray, payload: int) -> np.ndarray:
     """Mark (h, w, 3) uint8 pixels; see `Mark.embed`."""
-    right, word = ecc.symbols(payload), ecc.encode(payload)
-    host = luma.blocks(image)
-    mark = luma.fingerprint(host)
-    plan = layout(key, mark, host.shape[:2])
-    pilot = plan.chips < 0
-    channel = np.where(pilot, 0, 1 + plan.chips // ecc.CHIPS)  # (n,) 0 pilot, 1 to 6 symbols
-    shift = np.where(pilot | (word[plan.chips] > 0), 0.0, 0.5)  # (n,) a chip of -1: half a cell on
-    aims = _aims(channel)
-    cost = np.repeat(_costs(host).reshape(-1), len(luma.BAND)) * plan.step**2  # (n,)
-    near = np.full(len(channel), np.nan)  # (n,) distance allowed to those chosen so far
-    change = np.zeros_like(host)
-    best, best_slack = image, -np.inf
-    for _ in range(ROUNDS):
-        marked = _apply(image, change)
-        plain = _read(marked, plan, shift, channel, right)
-        coded = _read(reencode(marked), plan, shift, channel, right)
-        rough = luma.cell_means(luma.blocks(reencode(marked, 75)))
-        lead = np.minimum(plain.lead, coded.lead)
-        slack = float((lead - aims).min())
-        if slack > best_slack and luma.steps(plain.means) == luma.steps(coded.means) == mark:
-            best, best_slack = marked, slack
-        if best is marked and slack >= 0 and luma.steps(rough) == mark:
-            return marked
-        _firm_up(change, np.stack([plain.means, coded.means, rough]), mark)
-        # What was moved and does not speak after JPEG is brought nearer, where it is still needed.
-        near = np.where((np.abs(coded.phase) > 0.2) & (lead < aims)[channel], near / 2, near)
-        for index in np.flatnonzero(lead < aims):
-            short = float(aims[index] - lead[index])
-            near[_choose(channel == index, near, coded.phase, cost, short)] = NEAR
-        over = np.abs(plain.phase) - np.where(np.isnan(near), 1.0, near)
-        push = -np.sign(plain.phase) * np.maximum(over, 0) * plan.step
-        change[..., luma.BAND[:, 0], luma.BAND[:, 1]] += push.reshape(*host.shape[:2], -1)
-    if best_slack < max(LEAST_Z[0] - aims[0], LEAST_Z[1] - aims[1]):
-        raise ValueError(
-            "this image has no room for a mark that survives re-encoding (it is saturated, or "
-            "pure noise): release another image"
-        )
-    return best
+    aim = wanted(key, payload) * tile.moved(_place(key, image), np.arange(len(tile.BAND)))
+    side = math.sqrt(image.shape[0] * image.shape[1])
+    decibels = min(FAINT[0] + DOUBLING * math.log2(side / SMALLEST), FAINT[1])
+    allowed = 255**2 / 10 ** (decibels / 10) - 1 / 12  # mean square, less that of rounding
+    write = _small if side * side < WHOLE else _large
+    return write(image, aim, allowed)
 
 
-def _aims(channel: np.ndarray) -> np.ndarray:
-    """Wanted agreement and leads, (7,): more in large pictures, where it is cheap."""
-    room = np.bincount(channel, minlength=1 + ecc.SYMBOLS) / ([512] + [ecc.CHIPS] * ecc.SYMBOLS)
-    return np.array([PILOT_Z] + [SYMBOL_Z] * ecc.SYMBOLS) * np.sqrt(np.clip(room, 1, 4))
+def _place(key: bytes, image: np.ndarray) -> np.ndarray:
+    """Where this picture's tile begins: elsewhere in each, so that marks do not average out."""
+    seed = b"place" + key + sha256(np.ascontiguousarray(image)).digest()
+    return np.frombuffer(shake_256(seed).digest(2), np.uint8) % tile.SIDE
 
 
-def _costs(host: np.ndarray) -> np.ndarray:
-    """What a change costs in each block, (rows, columns): busy blocks hide more."""
-    energy = (host**2).sum((2, 3)) - host[..., 0, 0] ** 2
-    busy = np.sqrt(np.maximum(energy, 0)) / 64  # about 1 when pixels vary by 8 grey levels
-    return 1 + (FLAT_COST - 1) / (1 + busy)
+def _large(image: np.ndarray, aim: np.ndarray, allowed: float) -> np.ndarray:
+    """One ascent over the tile's frequencies, which the many tiles keep apart.
+
+    Busy places take more of the change, where it is seen less and JPEG spares it.
+    """
+    brightness = tile.luma(image)
+    even, weights = tile.evened(brightness)
+    shape = np.minimum(weights, tile.QUIET**-tile.POWER) ** (-0.3 / tile.POWER)
+    shape /= math.sqrt(float(np.mean(shape * shape)))
+    gain = float(np.vdot(weights, shape)) / tile.SIDE**2
+    noise = FEARED * math.sqrt(float(np.vdot(weights, weights)))
+    amplitudes = _ascend(
+        np.zeros(len(aim), complex), tile.spectrum(even), aim, noise,
+        lambda x: gain * x, lambda g: g, tile.SIDE**2 * math.sqrt(allowed / 2), STEPS,
+    )  # fmt: skip
+    return changed(image, shape * tile.spread(amplitudes, brightness.shape))
 
 
-def _apply(image: np.ndarray, change: np.ndarray) -> np.ndarray:
-    """The image with its luma changed, each channel alike, rounded and kept within 0 to 255."""
-    moved = image + luma.pixels(change, image.shape)[..., None]
-    return np.rint(moved).clip(0, 255).astype(np.uint8)
+def _small(image: np.ndarray, aim: np.ndarray, allowed: float) -> np.ndarray:
+    """Ascents over pixels: in a few tiles the uneven weights mix frequencies.
+
+    Flat places take more of the change, where the mark is heard. The weights depend on what is
+    written, so they are measured anew four times.
+    """
+    marked, change = image, np.zeros(image.shape[:2], np.float32)
+    for _ in range(4):
+        even, weights = tile.evened(tile.luma(marked))
+        start = change
+        change = _ascend(
+            start, tile.spectrum(even), aim, FEARED / 2 * float(np.linalg.norm(weights)),
+            lambda x, w=weights, s=start: tile.spectrum(w * (x - s)),
+            lambda g, w=weights: w * tile.spread(g, w.shape),
+            math.sqrt(allowed * change.size), STEPS // 4,
+        )  # fmt: skip
+        marked = changed(image, change)
+    return marked
 
 
-def _read(
-    image: np.ndarray, plan: Layout, shift: np.ndarray, channel: np.ndarray, right: np.ndarray
-) -> Reading:
-    coefficients = luma.blocks(image)
-    phase = plan.phase(coefficients) - shift
-    phase -= np.floor(phase + 0.5)
-    n = np.bincount(channel, minlength=1 + ecc.SYMBOLS)
-    pilot = np.sign(agreement(phase[channel == 0])).sum() / np.sqrt(n[0])
-    payload = channel > 0
-    soft = agreement(plan.phase(coefficients)[payload])
-    table = ecc.scores(np.bincount(plan.chips[payload], soft, minlength=ecc.LENGTH))  # (6, 256)
-    score = np.take_along_axis(table, right[:, None].astype(np.int64), axis=1)[:, 0]  # (6,)
-    np.put_along_axis(table, right[:, None].astype(np.int64), -np.inf, axis=1)
-    lead = (score - table.max(axis=1)) / np.sqrt(n[1:] / 2)
-    return Reading(phase, luma.cell_means(coefficients), np.concatenate([[pilot], lead]))
+def _ascend(
+    x: np.ndarray, host: np.ndarray, aim: np.ndarray, noise: float,
+    respond: Callable[[np.ndarray], np.ndarray], back: Callable[[np.ndarray], np.ndarray],
+    radius: float, steps: int,
+) -> np.ndarray:  # fmt: skip
+    """The x of a given norm whose response turns `host` (308,) towards `aim`.
+
+    Maximises the sum of Re(y conj(aim)) / sqrt(|y|^2 + noise^2), y = host + respond(x): cosines
+    that count little where noise would turn them. `back` is the transpose of `respond`.
+    """
+    for step in range(steps):
+        y = host + respond(x)
+        size = np.sqrt(np.abs(y) ** 2 + noise**2)
+        slope = back(aim / size - (y * aim.conj()).real * y / size**3)
+        stride = 0.5 / (1 + 0.1 * step) * radius
+        x = x + slope * (stride / max(float(np.linalg.norm(slope)), 1e-30))
+        x = x * min(1.0, radius / float(np.linalg.norm(x)))
+    return x
 
 
-def _firm_up(change: np.ndarray, means: np.ndarray, mark: bytes) -> None:
-    """Move cells' brightness, (3, 16) as read back, away from the fingerprint's steps."""
-    floor = np.frombuffer(mark, np.uint8) * luma.STEP  # (16,)
-    up = np.maximum(floor + FIRM - means.min(axis=0), 0)
-    down = np.maximum(means.max(axis=0) - (floor + luma.STEP - FIRM), 0)
-    change[..., 0, 0] += (up - down)[luma.cell_of(*change.shape[:2])]
-
-
-def _choose(
-    mine: np.ndarray, near: np.ndarray, phase: np.ndarray, cost: np.ndarray, short: float
-) -> np.ndarray:
-    """The cheapest further coefficients of a channel that make up what it is short of."""
-    free = np.flatnonzero(mine & np.isnan(near) & (np.abs(phase) > NEAR))
-    far = np.abs(phase[free])
-    gain = agreement(np.full(1, NEAR)) - agreement(far)
-    order = np.argsort(cost[free] * (far - NEAR) ** 2 / gain, kind="stable")
-    needed = np.searchsorted(np.cumsum(gain[order]), short * np.sqrt(mine.sum())) + 1
-    return free[order[:needed]]
+def changed(image: np.ndarray, change: np.ndarray) -> np.ndarray:
+    """The image with its brightness changed, each channel alike, rounded and kept in 0 to 255."""
+    height, width = change.shape
+    wide = np.repeat(np.rint(change).astype(np.int16), 3, axis=1)
+    wide += image.reshape(height, 3 * width)
+    return np.clip(wide, 0, 255, out=wide).astype(np.uint8).reshape(image.shape)

@@ -135,7 +135,7 @@ def _record(facts: Facts, ledger_index: int, salt: bytes, ledger: str) -> str:
         "ledger": ledger,
         "ledger_index": ledger_index,
         "salt": salt.hex(),
-        "watermark": "pellucid mark 1",
+        "watermark": "pellucid mark 2",
     }
     # ASCII keeps half a surrogate pair, which a prompt may hold, as an escape.
     return json.dumps(record, sort_keys=True, ensure_ascii=True)

@@ -130,7 +130,7 @@ def seal(
         "kind": "release",
         "sha256": sha256(data).hexdigest(),
         "commitment": commitment(facts, salt),
-        "fingerprint": luma.fingerprint(luma.blocks(marked)).hex(),
+        "fingerprint": luma.fingerprint(marked).hex(),
         "pipeline": facts.pipeline,
         "model": facts.model,
         "model_hash": facts.model_hash,

@@ -113,7 +113,7 @@ def verify_file(
     mark = Mark(key).detect(pixels)
     digest = sha256(data).hexdigest()
     small = min(pixels.shape[:2]) < luma.SMALLEST
-    fingerprint = "" if small else luma.fingerprint(luma.blocks(pixels)).hex()
+    fingerprint = "" if small else luma.fingerprint(pixels).hex()
     logged = _look_up(digest, fingerprint, mark, metadata, ledger, checkpoint)
     compared = None
     if credentials.map is not None and len(credentials.map) == 512:
@@ -239,7 +239,7 @@ def _find(
     for index in named:
         entry = ledger.entry(index)
         if entry is not None and entry.get("kind") == "release":
-            same = entry.get("fingerprint") == fingerprint
+            same = luma.alike(str(entry.get("fingerprint")), fingerprint)
             state = "other bytes" if same else "other picture"
             return LedgerFound(state, index, _opens(metadata, entry))
     return LedgerFound("missing", None, None)

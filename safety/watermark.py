@@ -1,33 +1,35 @@
-"""An invisible keyed mark with a 32-bit payload, and an exact test for it.
+"""An invisible keyed mark with a payload of 64 bits, and an exact test for it.
 
-Dither modulation (Chen & Wornell 2001) of some thousand DCT coefficients of brightness: each votes
-by the half of a lattice cell it lies in, and the key draws where the cells begin. Presence is a
-sign test on the pilot votes, exact for *any* picture: without the mark, the key's draws make each
-vote a fair coin. The draws come from the key *and* the picture's fingerprint (the brightness of
-its 16 cells, which the embedder makes firm), so that one key's p-values on many pictures that
-share flat areas are independent too, marks cannot be averaged out of many pictures, and a mark
-cut from one picture says nothing on another. The payload rides on other coefficients
-(`safety.ecc`) and is never looked at to decide presence.
+Phase modulation of a repeated tile: a picture's brightness is folded into 64 x 64 pixels
+(`safety.tile`), and the mark turns the phases of 308 of its frequencies towards the key's. A third
+of them, the pilot, tell presence and where the tile begins (phase-only correlation, Kuglin & Hines
+1975); the others carry payload and CRC (`safety.ecc`). Every part of a picture holds the whole
+mark, so it stands cropping, resizing, brightness and JPEG.
 
-What a result does not say: a mark can be washed out by whoever means to (a new generation, a
-crop, an edit that moves a cell's mean brightness by 2 grey levels), so absence does not show that
-a person made the picture; and whoever holds the key can mark anything.
+The test is exact for *any* picture: without the mark, the key's phases make the differences
+uniform (`safety.chance`), and the p-value counts every shift, size and turn that was tried.
+
+What a result does not say: a mark can be washed out by whoever means to (drawing the picture anew
+is enough), so absence does not show that a person made it. Whoever holds the key can mark
+anything, and whoever has a marked picture can lift its mark onto another: only the ledger, which
+keeps what each number's picture looked like, tells that apart.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from hashlib import shake_256
 from typing import Literal
 
 import numpy as np
-from scipy.stats import binom
 
-from safety import ecc, luma
+from safety import chance, ecc, tile
 
 PRESENT = 1e-6  # a p-value below this says present
 ABSENT = 1e-3  # and one above this says absent
-PILOT = 0.4  # share of the coefficients that tell presence; the others carry the payload
+SMALLEST = 64  # pixels: the least height and width of a marked image
+STRAIGHT = 0.95  # share of false alarms granted to the picture as it is; guesses get the rest
 
 Verdict = Literal["present", "absent", "inconclusive"]
 
@@ -39,62 +41,15 @@ class MarkResult:
     verdict: Verdict
     p_value: float  # chance of so much agreement in a picture without this key's mark
     payload: int | None
-    confidence: float  # probability that the payload's six symbols are all right, before the CRC
-    votes: int  # pilot coefficients
-    agree: int  # how many of them vote for the key
+    agreement: float  # sum of the pilot's cosines, at most 103
+    votes: float  # share of the payload's signs that agree with what was read
+    scale: float  # how many times larger the picture was made, as far as the mark tells
+    turn: float  # degrees that it was turned against the clock, likewise
     reason: str
 
     def to_json(self) -> dict[str, object]:
         """As a plain dict for a JSON file."""
         return asdict(self)
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Which coefficient does what under one key, for one picture's fingerprint."""
-
-    dither: np.ndarray  # (n,) in [0, 1): where in its lattice cell a coefficient's centre lies
-    chips: np.ndarray  # (n,) int: -1 for the pilot, else the chip (0 to 767) it carries
-    step: np.ndarray  # (n,) lattice cell of each coefficient, in its own units
-    tie: float  # in (0, 1): where in a step of the discrete test this picture lies
-
-    def phase(self, coefficients: np.ndarray) -> np.ndarray:
-        """Place of each coefficient in its cell, (n,) in [-1/2, 1/2); 0 votes most for the key."""
-        place = luma.band(coefficients) / self.step - self.dither
-        return place - np.floor(place + 0.5)
-
-
-def layout(key: bytes, fingerprint: bytes, shape: tuple[int, int]) -> Layout:
-    """Draw dithers and places from the key (SHAKE-256), for blocks in `shape` rows and columns."""
-    n = shape[0] * shape[1] * len(luma.BAND)
-    seed = b"".join(
-        len(part).to_bytes(4, "big") + part
-        for part in (b"pellucid mark 1", key, fingerprint, b"%d %d" % shape)
-    )
-    stream = np.frombuffer(shake_256(seed).digest(8 * (2 * n + 1)), "<u8")
-    place = np.empty(n, np.int64)
-    place[np.argsort(stream[:n], kind="stable")] = np.arange(n)
-    payload = place - int(PILOT * n)
-    return Layout(
-        dither=(stream[n : 2 * n] >> np.uint64(11)) * 2.0**-53,
-        chips=np.where(payload < 0, -1, payload % ecc.LENGTH),
-        step=np.tile(luma.LATTICE, shape[0] * shape[1]),
-        tie=(int(stream[2 * n]) + 0.5) * 2.0**-64,
-    )
-
-
-def agreement(phase: np.ndarray) -> np.ndarray:
-    """How much each coefficient speaks for the key, (n,) from -1 to 1: cos of its phase."""
-    return np.cos(2 * np.pi * phase)
-
-
-def sign_test(agree: int, n: int, tie: float) -> float:
-    """P(K > agree) + tie * P(K = agree) for K ~ Binomial(n, 1/2): uniform where there is no mark.
-
-    `tie`, a uniform number drawn from the key, spreads each step of the discrete distribution
-    (randomised test, Lehmann & Romano 2005, section 3.1); without it the test would be too timid.
-    """
-    return float(binom.sf(agree, n, 0.5) + tie * binom.pmf(agree, n, 0.5))
 
 
 def check_pixels(image: np.ndarray) -> np.ndarray:
@@ -108,8 +63,54 @@ def check_pixels(image: np.ndarray) -> np.ndarray:
     return image
 
 
-def too_small(image: np.ndarray) -> bool:
-    return min(image.shape[:2]) < luma.SMALLEST
+def phases(key: bytes) -> np.ndarray:
+    """The key's phase factors, (308,) complex: SHAKE-256, 16 bits each."""
+    drawn = shake_256(b"pellucid mark 2" + key).digest(2 * len(tile.BAND))
+    return np.exp(2j * np.pi / 65536 * np.frombuffer(drawn, "<u2"))
+
+
+def wanted(key: bytes, payload: int) -> np.ndarray:
+    """The phase factors of a mark, (308,): the key's, turned by the payload's signs (QPSK)."""
+    signs = ecc.encode(payload, 2 * len(tile.CARRIER)).reshape(-1, 2)
+    aim = phases(key)
+    aim[tile.CARRIER] *= (signs[:, 0] + 1j * signs[:, 1]) / math.sqrt(2)
+    return aim
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a picture's phases agree with a key's at the best shift."""
+
+    agreement: float  # sum of the pilot's cosines
+    p_value: float
+    shift: tuple[int, int]  # down and across, in pixels
+    turned: np.ndarray  # (308,) the picture's phase factors less the key's
+
+
+def read(image: np.ndarray, key: bytes) -> Reading:
+    """Compare (h, w, 3) uint8 pixels with a key at all 64 x 64 shifts."""
+    seen = tile.spectrum(tile.evened(tile.luma(image))[0])
+    size = np.abs(seen)
+    factors = np.where(size > 0, seen, 1) / np.where(size > 0, size, 1)
+    turned = factors * phases(key).conj()
+    map_ = tile.alignment(turned[tile.PILOT])
+    down, across = np.unravel_index(map_.argmax(), map_.shape)
+    best = float(map_[down, across])
+    p_value = chance.best_shift(best, len(tile.PILOT))
+    return Reading(best, p_value, (int(down), int(across)), turned)
+
+
+def payload_of(reading: Reading) -> tuple[int | None, float]:
+    """The payload at the reading's shift, refined to an eighth of a pixel; and the votes for it."""
+    fine = np.arange(-4, 5) / 8
+    pilot, turned = tile.BAND[tile.PILOT], reading.turned
+    down = np.exp(2j * np.pi / tile.SIDE * np.outer(reading.shift[0] + fine, pilot[:, 0]))
+    across = np.exp(2j * np.pi / tile.SIDE * np.outer(reading.shift[1] + fine, pilot[:, 1]))
+    sums = ((down * turned[tile.PILOT]) @ across.T).real  # (9, 9)
+    i, j = np.unravel_index(sums.argmax(), sums.shape)
+    at = (reading.shift[0] + fine[i], reading.shift[1] + fine[j])
+    votes = turned[tile.CARRIER] * tile.moved(at, tile.CARRIER).conj()
+    return ecc.decode(np.stack([votes.real, votes.imag], 1).ravel())
 
 
 @dataclass(frozen=True, repr=False)
@@ -132,41 +133,72 @@ class Mark:
     def embed(self, image: np.ndarray, payload: int) -> np.ndarray:
         """A marked copy of (h, w, 3) uint8 pixels; same shape, the input is left alone.
 
-        Raises ValueError when the image is smaller than 64 pixels a side, the payload does not
-        fit in 32 bits, or the picture has no room for a mark that can be read back.
+        A payload below 2^32 suits any picture; up to 2^64, those of 256 pixels a side and more.
+        Raises ValueError when the image is smaller than 64 pixels a side or the payload does not
+        fit.
         """
         from safety.hide import hide
 
         image = check_pixels(image)
-        if too_small(image):
+        if min(image.shape[:2]) < SMALLEST:
             raise ValueError(
                 f"the image is {image.shape[1]}x{image.shape[0]} pixels; a mark needs at least "
-                f"{luma.SMALLEST} a side: draw it larger"
+                f"{SMALLEST} a side: draw it larger"
             )
         return hide(self.key, image, payload)
 
-    def detect(self, image: np.ndarray) -> MarkResult:
-        """Look for this key's mark in (h, w, 3) uint8 pixels. One key, one test: no search."""
+    def detect(self, image: np.ndarray, search: bool = True) -> MarkResult:
+        """Look for this key's mark in (h, w, 3) uint8 pixels, at every shift.
+
+        With `search` also at the sizes and turns that the picture's own repetition suggests, when
+        nothing is found at once; the p-value is corrected for all that was tried.
+        """
+        from safety.geometry import Geometry
+
         image = check_pixels(image)
-        if too_small(image):
-            size = f"{image.shape[1]}x{image.shape[0]}"
-            return MarkResult("inconclusive", 1.0, None, 0.0, 0, 0, f"{size} pixels is too small")
-        coefficients = luma.blocks(image)
-        plan = layout(self.key, luma.fingerprint(coefficients), coefficients.shape[:2])
-        soft = agreement(plan.phase(coefficients))  # (n,)
-        pilot = plan.chips < 0
-        n, agree = int(pilot.sum()), int((soft[pilot] > 0).sum())
-        p_value = sign_test(agree, n, plan.tie)
+        if min(image.shape[:2]) < 16:
+            size = f"{image.shape[1]}x{image.shape[0]} pixels is too small"
+            return MarkResult("inconclusive", 1.0, None, 0.0, 0.0, 1.0, 0.0, size)
+        reading, geometry = read(image, self.key), Geometry()
+        p_value = reading.p_value
+        if search:
+            p_value = min(1.0, p_value / STRAIGHT)
+            if p_value >= PRESENT:
+                p_value, reading, geometry = self._search(image, p_value, reading)
+        return self._result(image, p_value, reading, geometry)
+
+    def _search(self, image: np.ndarray, p_value: float, reading: Reading):
+        """The least corrected p-value among the guesses and what was read straight."""
+        from safety.geometry import Geometry, guesses
+
+        best = (p_value, reading, Geometry())
+        found = guesses(image)
+        for geometry in found:
+            back = geometry.undo(image)
+            if min(back.shape[:2]) < 16:
+                continue
+            tried = read(back, self.key)
+            corrected = min(1.0, tried.p_value * len(found) / (1 - STRAIGHT))
+            best = min(best, (corrected, tried, geometry), key=lambda one: one[0])
+        return best
+
+    def _result(self, image: np.ndarray, p_value: float, reading: Reading, geometry) -> MarkResult:
+        payload, votes = None, 0.0
         if p_value < PRESENT:
-            sums = np.bincount(plan.chips[~pilot], soft[~pilot], minlength=ecc.LENGTH)
-            payload, confidence = ecc.decode(sums)
+            verdict, (payload, votes) = "present", payload_of(reading)
             said = "the mark is there" if payload is not None else "there, its payload unreadable"
-            return MarkResult("present", p_value, payload, confidence, n, agree, said)
-        if p_value > ABSENT:
-            said = "no mark of this key can be read"
-            return MarkResult("absent", p_value, None, 0.0, n, agree, said)
-        said = f"p = {p_value:.1e} lies between {PRESENT:g} and {ABSENT:g}"
-        return MarkResult("inconclusive", p_value, None, 0.0, n, agree, said)
+        elif p_value > ABSENT and min(image.shape[:2]) >= SMALLEST:
+            verdict, said = "absent", "no mark of this key can be read"
+        elif p_value > ABSENT:
+            size = f"{image.shape[1]}x{image.shape[0]}"
+            verdict, said = "inconclusive", f"{size} pixels is too small to say that none is there"
+        else:
+            verdict = "inconclusive"
+            said = f"p = {p_value:.1e} lies between {PRESENT:g} and {ABSENT:g}"
+        turn = float(np.rad2deg(geometry.turn))
+        return MarkResult(
+            verdict, p_value, payload, reading.agreement, votes, geometry.scale, turn, said
+        )
 
 
 def mark_image(image: np.ndarray, key: bytes, payload: int) -> np.ndarray:

@@ -1,0 +1,97 @@
+"""A picture's brightness folded into one 64 px tile, and the frequencies that carry a mark.
+
+A mark repeats every 64 pixels, so that any part of a picture holds all of it; adding up all tiles
+leaves the mark and averages the picture away. Before that, each place is divided by how busy it
+is, so that edges do not drown what flat areas say. The frequencies lie between 4 and 15 periods a
+tile: lower ones belong to the picture, higher ones do not outlive halving its size or JPEG.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image
+
+SIDE = 64  # pixels of the tile
+LOWEST, HIGHEST = 4.0, 15.0  # periods a tile
+SMOOTH, BUSY = 8, 4  # pixels of the blocks whose mean is taken off, and whose activity is measured
+QUIET, POWER = 3.0, 1.5  # grey levels below which a block counts as flat; how activity is weighed
+
+
+def _band() -> np.ndarray:
+    """Rows and columns of the frequencies, (308, 2): half of the plane without the axes."""
+    at = np.fft.fftfreq(SIDE, 1 / SIDE).astype(int)
+    down, across = np.meshgrid(at, at, indexing="ij")
+    far = np.hypot(down, across)
+    kept = (far >= LOWEST) & (far <= HIGHEST) & (across > 0) & (down != 0)
+    found = np.stack([down[kept], across[kept]], 1)
+    return found[np.lexsort((found[:, 1], found[:, 0], (found**2).sum(1)))]
+
+
+BAND = _band()
+PILOT = np.arange(0, len(BAND), 3)  # which of them tell presence; the others carry the payload
+CARRIER = np.setdiff1d(np.arange(len(BAND)), PILOT)
+
+
+def luma(image: np.ndarray) -> np.ndarray:
+    """Brightness (ITU-R BT.601) of (h, w, 3) uint8 pixels, (h, w) float32."""
+    return np.asarray(Image.fromarray(image).convert("L"), np.float32)
+
+
+def evened(brightness: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Brightness (h, w) less its local mean, each place divided by how busy it is; the weights.
+
+    Both (h, w) float32. Nothing here depends on a key.
+    """
+    height, width = brightness.shape
+    padded = np.pad(brightness, ((0, -height % SMOOTH), (0, -width % SMOOTH)), "edge")
+    away = padded - _enlarged(_block_means(padded, SMOOTH), padded.shape)
+    busy = _block_means(np.abs(away), BUSY)
+    weights = _enlarged((busy + QUIET) ** -POWER, padded.shape)
+    return (away * weights)[:height, :width], weights[:height, :width]
+
+
+def _block_means(values: np.ndarray, side: int) -> np.ndarray:
+    rows, columns = values.shape[0] // side, values.shape[1] // side
+    average = np.full(side, 1 / side, np.float32)
+    across = (values.reshape(-1, side) @ average).reshape(rows, side, columns)
+    return average @ across
+
+
+def _enlarged(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    size = (shape[1], shape[0])
+    return np.asarray(Image.fromarray(values).resize(size, Image.Resampling.BILINEAR))
+
+
+def folded(values: np.ndarray) -> np.ndarray:
+    """The sum of all tiles of (h, w) values, (64, 64)."""
+    height, width = values.shape
+    padded = np.pad(values, ((0, -height % SIDE), (0, -width % SIDE)))
+    return padded.reshape(padded.shape[0] // SIDE, SIDE, -1, SIDE).sum((0, 2))
+
+
+def spectrum(values: np.ndarray) -> np.ndarray:
+    """The frequencies of folded (h, w) values, (308,) complex."""
+    return np.fft.fft2(folded(values))[BAND[:, 0], BAND[:, 1]]
+
+
+def spread(amplitudes: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Complex amplitudes (308,) as a picture of repeated tiles, (h, w) float32.
+
+    Its mean square is 2 * sum(|amplitudes|^2) / 64^4 over whole tiles.
+    """
+    plane = np.zeros((SIDE, SIDE), complex)
+    plane[BAND[:, 0], BAND[:, 1]] = amplitudes
+    one = (2 * np.fft.ifft2(plane).real).astype(np.float32)
+    return np.tile(one, (-(-shape[0] // SIDE), -(-shape[1] // SIDE)))[: shape[0], : shape[1]]
+
+
+def moved(places: tuple[float, float] | np.ndarray, which: np.ndarray) -> np.ndarray:
+    """Phase factors of a shift down and across in pixels, (len(which),) complex."""
+    return np.exp(-2j * np.pi * (BAND[which] @ np.asarray(places, float)) / SIDE)
+
+
+def alignment(phases: np.ndarray) -> np.ndarray:
+    """Agreement of the pilot's phase factors (103,) at every shift, (64, 64): sums of cosines."""
+    plane = np.zeros((SIDE, SIDE // 2 + 1), complex)
+    plane[BAND[PILOT, 0], BAND[PILOT, 1]] = phases
+    return np.fft.irfft2(plane, (SIDE, SIDE)) * (SIDE * SIDE / 2)
