@@ -14,7 +14,7 @@ from PIL import Image
 SIDE = 64  # pixels of the tile
 LOWEST, HIGHEST = 4.0, 15.0  # periods a tile
 SMOOTH, BUSY = 8, 4  # pixels of the blocks whose mean is taken off, and whose activity is measured
-QUIET, POWER = 3.0, 1.5  # grey levels below which a block counts as flat; how activity is weighed
+QUIET, POWER = 4.0, 1.5  # grey levels below which a block counts as flat; how activity is weighed
 
 
 def _band() -> np.ndarray:
@@ -90,8 +90,8 @@ def moved(places: tuple[float, float] | np.ndarray, which: np.ndarray) -> np.nda
     return np.exp(-2j * np.pi * (BAND[which] @ np.asarray(places, float)) / SIDE)
 
 
-def alignment(phases: np.ndarray) -> np.ndarray:
-    """Agreement of the pilot's phase factors (103,) at every shift, (64, 64): sums of cosines."""
+def alignment(phases: np.ndarray, which: np.ndarray = PILOT) -> np.ndarray:
+    """Agreement of phase factors (len(which),) at every shift, (64, 64): sums of cosines."""
     plane = np.zeros((SIDE, SIDE // 2 + 1), complex)
-    plane[BAND[PILOT, 0], BAND[PILOT, 1]] = phases
+    plane[BAND[which, 0], BAND[which, 1]] = phases
     return np.fft.irfft2(plane, (SIDE, SIDE)) * (SIDE * SIDE / 2)
