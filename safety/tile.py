@@ -74,6 +74,13 @@ def spectrum(values: np.ndarray) -> np.ndarray:
     return np.fft.fft2(folded(values))[BAND[:, 0], BAND[:, 1]]
 
 
+def seen(image: np.ndarray) -> np.ndarray:
+    """The phase factors of (h, w, 3) uint8 pixels, (308,) complex: what a key is compared with."""
+    found = spectrum(evened(luma(image))[0])
+    size = np.abs(found)
+    return np.where(size > 0, found, 1) / np.where(size > 0, size, 1)
+
+
 def spread(amplitudes: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """Complex amplitudes (308,) as a picture of repeated tiles, (h, w) float32.
 

@@ -89,13 +89,15 @@ class Reading:
 
 def read(image: np.ndarray, key: bytes) -> Reading:
     """Compare (h, w, 3) uint8 pixels with a key at all 64 x 64 shifts."""
-    seen = tile.spectrum(tile.evened(tile.luma(image))[0])
-    size = np.abs(seen)
-    factors = np.where(size > 0, seen, 1) / np.where(size > 0, size, 1)
-    turned = factors * phases(key).conj()
-    map_ = tile.alignment(turned[tile.PILOT])
-    down, across = np.unravel_index(map_.argmax(), map_.shape)
-    best = float(map_[down, across])
+    return compare(tile.seen(image), key)
+
+
+def compare(seen: np.ndarray, key: bytes) -> Reading:
+    """Compare a picture's phase factors (308,) with a key's; see `tile.seen`."""
+    turned = seen * phases(key).conj()
+    sums = tile.alignment(turned[tile.PILOT])
+    down, across = np.unravel_index(sums.argmax(), sums.shape)
+    best = float(sums[down, across])
     p_value = chance.best_shift(best, len(tile.PILOT))
     return Reading(best, p_value, (int(down), int(across)), turned)
 
@@ -111,6 +113,26 @@ def payload_of(reading: Reading) -> tuple[int | None, float]:
     at = (reading.shift[0] + fine[i], reading.shift[1] + fine[j])
     votes = turned[tile.CARRIER] * tile.moved(at, tile.CARRIER).conj()
     return ecc.decode(np.stack([votes.real, votes.imag], 1).ravel())
+
+
+def guessed(image: np.ndarray) -> list[tuple[float, float, np.ndarray]]:
+    """Scale, turn and phase factors (308,) of a picture with each likely change undone."""
+    from safety.geometry import guesses
+
+    undone = [(geometry, geometry.undo(image)) for geometry in guesses(image)]
+    return [(g.scale, g.turn, tile.seen(back)) for g, back in undone if min(back.shape[:2]) >= 16]
+
+
+def best_guess(
+    found: list[tuple[float, float, np.ndarray]], key: bytes, straight: Reading
+) -> tuple[float, Reading, float, float]:
+    """The least p-value, corrected for all that was tried; its reading, scale and turn."""
+    best = (min(1.0, straight.p_value / STRAIGHT), straight, 1.0, 0.0)
+    for scale, turn, seen in found:
+        tried = compare(seen, key)
+        corrected = min(1.0, tried.p_value * len(found) / (1 - STRAIGHT))
+        best = min(best, (corrected, tried, scale, turn), key=lambda one: one[0])
+    return best
 
 
 @dataclass(frozen=True, repr=False)
@@ -153,36 +175,22 @@ class Mark:
         With `search` also at the sizes and turns that the picture's own repetition suggests, when
         nothing is found at once; the p-value is corrected for all that was tried.
         """
-        from safety.geometry import Geometry
-
         image = check_pixels(image)
         if min(image.shape[:2]) < 16:
             size = f"{image.shape[1]}x{image.shape[0]} pixels is too small"
             return MarkResult("inconclusive", 1.0, None, 0.0, 0.0, 1.0, 0.0, size)
-        reading, geometry = read(image, self.key), Geometry()
-        p_value = reading.p_value
-        if search:
-            p_value = min(1.0, p_value / STRAIGHT)
-            if p_value >= PRESENT:
-                p_value, reading, geometry = self._search(image, p_value, reading)
-        return self._result(image, p_value, reading, geometry)
+        reading = read(image, self.key)
+        if not search:
+            return self._result(image, reading.p_value, reading)
+        p_value = min(1.0, reading.p_value / STRAIGHT)
+        if p_value < PRESENT:
+            return self._result(image, p_value, reading)
+        return self._result(image, *best_guess(guessed(image), self.key, reading))
 
-    def _search(self, image: np.ndarray, p_value: float, reading: Reading):
-        """The least corrected p-value among the guesses and what was read straight."""
-        from safety.geometry import Geometry, guesses
-
-        best = (p_value, reading, Geometry())
-        found = guesses(image)
-        for geometry in found:
-            back = geometry.undo(image)
-            if min(back.shape[:2]) < 16:
-                continue
-            tried = read(back, self.key)
-            corrected = min(1.0, tried.p_value * len(found) / (1 - STRAIGHT))
-            best = min(best, (corrected, tried, geometry), key=lambda one: one[0])
-        return best
-
-    def _result(self, image: np.ndarray, p_value: float, reading: Reading, geometry) -> MarkResult:
+    def _result(
+        self, image: np.ndarray, p_value: float, reading: Reading, scale: float = 1.0,
+        turn: float = 0.0,
+    ) -> MarkResult:  # fmt: skip
         payload, votes = None, 0.0
         if p_value < PRESENT:
             verdict, (payload, votes) = "present", payload_of(reading)
@@ -195,9 +203,15 @@ class Mark:
         else:
             verdict = "inconclusive"
             said = f"p = {p_value:.1e} lies between {PRESENT:g} and {ABSENT:g}"
-        turn = float(np.rad2deg(geometry.turn))
         return MarkResult(
-            verdict, p_value, payload, reading.agreement, votes, geometry.scale, turn, said
+            verdict,
+            p_value,
+            payload,
+            reading.agreement,
+            votes,
+            scale,
+            float(np.rad2deg(turn)),
+            said,
         )
 
 
