@@ -8,6 +8,8 @@ from collections.abc import Callable
 from types import ModuleType
 
 from benchmarks import _safety_copies as copies
+from benchmarks import _safety_mark as mark
+from benchmarks import _safety_mark_fpr as mark_fpr
 from benchmarks import _safety_proof as proof
 from benchmarks.rows import Row
 
@@ -16,6 +18,10 @@ PARTS: tuple[tuple[ModuleType, Callable], ...] = (
     (proof, proof.ledger_faults),
     (proof, proof.c2pa_speed),
     (copies, copies.memorised),
+    (mark, mark.mark_robust),
+    (mark, mark.mark_small),
+    (mark, mark.mark_speed),
+    (mark_fpr, mark_fpr.mark_fpr),
 )
 
 

@@ -16,6 +16,7 @@ from scipy.ndimage import map_coordinates
 
 from safety import tile
 
+LEAST = 2 * tile.SIDE  # pixels of a side below which nothing repeats
 MOST = 1024  # pixels of a side that are looked at
 SIZES = np.exp(np.arange(np.log(0.4), np.log(2.5), 0.002))  # without a turn
 NEAR = np.exp(np.arange(np.log(0.8), np.log(1.25), 0.004))  # with one
@@ -42,7 +43,7 @@ class Geometry:
 
 def guesses(image: np.ndarray) -> list[Geometry]:
     """The likeliest geometries of (h, w, 3) uint8 pixels, best first; none for a small picture."""
-    if min(image.shape[:2]) < 2 * tile.SIDE:
+    if min(image.shape[:2]) < LEAST:
         return []
     alike = _autocorrelation(image)
     sizes = np.stack([SIZES, np.zeros_like(SIZES)], 1)

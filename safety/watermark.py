@@ -175,12 +175,14 @@ class Mark:
         With `search` also at the sizes and turns that the picture's own repetition suggests, when
         nothing is found at once; the p-value is corrected for all that was tried.
         """
+        from safety import geometry
+
         image = check_pixels(image)
         if min(image.shape[:2]) < 16:
             size = f"{image.shape[1]}x{image.shape[0]} pixels is too small"
             return MarkResult("inconclusive", 1.0, None, 0.0, 0.0, 1.0, 0.0, size)
         reading = read(image, self.key)
-        if not search:
+        if not search or min(image.shape[:2]) < geometry.LEAST:
             return self._result(image, reading.p_value, reading)
         p_value = min(1.0, reading.p_value / STRAIGHT)
         if p_value < PRESENT:
