@@ -1,4 +1,4 @@
-"""The mark: seen by its key only, through what pictures go through, at its stated rate of alarms."""
+"""The mark: seen by its key only, through what pictures go through, at its stated rate."""
 
 from __future__ import annotations
 
