@@ -127,6 +127,17 @@ ABOUT = {
         "Four words on badges of one look; larger models read far more.",
         "Ramesh et al. 2022, section 4", "pellucid unclip badge",
     ),
+    "prove": About(
+        "Is a direction causal?",
+        "Portraits it never saw, drawn from their embeddings moved along the direction, the same "
+        "noise at every strength. A judge that shares nothing with CLIP reads every factor; the "
+        "verdict compares what the level did with directions of equal norm that owe it nothing.",
+        "The verdict is about these portraits, this decoder and this strength. The intervals are "
+        "of the starts; the nulls' number limits how small a p-value can get. A picture that the "
+        "judge can't read counts as one without the level.",
+        "Shen et al. 2020, InterFaceGAN, for re-scoring; Holm 1979; Rogan and Gladen 1978",
+        "pellucid prove DIRECTION",
+    ),
 }  # fmt: skip
 
 

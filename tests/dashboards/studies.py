@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,30 @@ def pointing_rows(n: int = 20) -> list[dict[str, Any]]:
          "place": 0.25, "word": 0.125}
         for element in ("glasses", "beard") for i in range(n)
     ]  # fmt: skip
+
+
+@cache
+def proof_facts() -> dict[str, Any]:
+    """What `pellucid prove --purify` writes, of the decoder whose effects are known."""
+    from probes import prove, purify
+    from probes.analytic import AnalyticDecoder
+
+    world = AnalyticDecoder.make()
+    axis, leak = (world.readouts[f][0] for f in ("f6", "f5"))
+    x, found = world.starts(48, 0), []
+    direction = world.direction(axis + 0.6 * leak, "0", "f6")
+    for _ in range(2):
+        found.append(
+            prove(direction, x, range(48), world.decode, world.judge, "f6", batch=10_000,
+                  null_count=9, draws=200)
+        )  # fmt: skip
+        if len(found) == 1:
+            others = {"f5": world.direction(leak - world.readouts["f5"][1], "0", "f5")}
+            direction = purify(direction, found[0], others, world.starts(400, 1))
+    said = [f"f6 for f6=0: {found[0].verdict}."]
+    return {"n": 48, "seed": 0, "verdict": found[0].verdict, "said": said,
+            "evidence": json.loads(json.dumps(found[0].to_json())),
+            "purified": json.loads(json.dumps(found[1].to_json()))}  # fmt: skip
 
 
 def facts() -> dict[str, dict[str, Any]]:
@@ -84,6 +109,7 @@ def facts() -> dict[str, dict[str, Any]]:
         "badge": base | {
             "clip": {"badge": {"without a badge": condition, "with a badge": condition}},
             "decoder": {"without a badge": drawn, "with a badge": drawn}},
+        "prove": proof_facts(),
     }  # fmt: skip
 
 

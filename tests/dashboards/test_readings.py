@@ -25,8 +25,8 @@ def estimates(found: Any) -> list[float]:
 
 
 def test_every_experiment_of_the_command_line_is_explained() -> None:
-    assert {*PARTS, "compression"} <= set(ABOUT)
-    assert {*PARTS, "compression", "badge"} == set(READERS)
+    assert {*PARTS, "compression", "prove"} <= set(ABOUT)
+    assert {*PARTS, "compression", "badge", "prove"} == set(READERS)
     for kind, one in ABOUT.items():
         assert one.command.startswith("pellucid ") and kind in one.command
         assert one.seen and one.limits and one.source
@@ -51,6 +51,23 @@ def in_order(figure: Figure) -> list[Value]:
     """The values as charts draw them: a series after another."""
     names = list(dict.fromkeys(one.series for one in figure.values))
     return [one for name in names for one in figure.values if one.series == name]
+
+
+def test_a_proof_shows_doses_leaks_and_every_null() -> None:
+    facts_ = facts()["prove"]
+    doses, moves, leakage, nulls = reading("prove", facts_).figures
+    evidence, pure = facts_["evidence"], facts_["purified"]
+    assert [v.value for v in doses.values if v.series == "reads 0"] == [
+        dose["share"]["value"] for dose in evidence["doses"]
+    ]
+    sure = [v for v in moves.values if v.series == "a leak beyond doubt"]
+    assert [v.at for v in sure] == ["f5 0"] and moves.values[0].value == evidence["effect"]["value"]
+    assert any(v.series.endswith("without its leaks") for v in moves.values)
+    assert {v.series for v in leakage.values} == set(evidence["doses"][0]["leakage"])
+    points = [v.value for v in nulls.values if v.series == "nulls of equal norm"]
+    assert points == evidence["nulls"]["random"]
+    mine = [v.value for v in nulls.values if v.series == "the direction"]
+    assert mine == [evidence["observed"], pure["observed"]]
 
 
 def test_attention_names_both_chances() -> None:

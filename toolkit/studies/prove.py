@@ -257,7 +257,7 @@ def prove_run(
                 reach = at * asked.direction.sigma / clean.sigma
                 found.append(proof(on, again, reach, pools, seed, aloud))
                 clean.save(door.run.file(f"directions/{name}.{model.site}.safetensors"))
-        return experiment(on, asked, found, model)
+        return experiment(on, asked, found, model, seed)
 
     config = {"direction": name, "target": f"{asked.factor}={asked.level}", "portraits": portraits,
               "at": at, "nulls": nulls, "purify": pure, "seed": seed, "steps": STEPS}  # fmt: skip

@@ -89,14 +89,22 @@ def leak_chart(found: Evidence, size: tuple[int, int] = (600, 300)) -> Image.Ima
     return paper.resize(size, Image.Resampling.LANCZOS)
 
 
-def experiment(on: Bench, asked: Asked, found: Sequence[Evidence], model: Any) -> Experiment:
+def experiment(
+    on: Bench, asked: Asked, found: Sequence[Evidence], model: Any, seed: int
+) -> Experiment:
     """Sheet, sentences and numbers of a proof; a second evidence is that without the leaks."""
     sentences, charts = [], []
     for one, heading in zip(found, ("", "Without its measured leaks: "), strict=False):
         lines = said(one)
         sentences += [heading + lines[0], *lines[1:]]
         charts += [dose_chart(one), leak_chart(one)]
-    facts = {"verdict": found[0].verdict, "said": sentences, "evidence": found[0].to_json()}
+    facts = {
+        "n": found[0].n,
+        "seed": seed,
+        "verdict": found[0].verdict,
+        "said": sentences,
+        "evidence": found[0].to_json(),
+    }
     if len(found) > 1:
         facts["purified"] = found[1].to_json()
     title = f"Is {asked.direction.name} causal for {asked.factor}={asked.level}?"
