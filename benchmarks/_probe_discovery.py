@@ -27,8 +27,8 @@ TURNS = 5  # how often both sides take turns
 class Size:
     """How much each figure is measured on."""
 
-    scenes: int = 300
-    pictures: int = 6  # of each scene
+    scenes: int = 1000
+    pictures: int = 3  # of each scene
     rows: int = 50_000
     width: int = 512
     heads: tuple[int, ...] = (20, 200)
@@ -87,7 +87,9 @@ def selectivity(seed: int, size: Size) -> Iterator[tuple[list[Row], list[dict]]]
     """`selectivity` of linear probes and of an MLP (Hewitt & Liang 2019).
 
     Task: one level a factor, whole scenes held out. Control: each scene a random label, pictures
-    held out, so that what recognises scenes succeeds. Intervals draw scenes anew.
+    held out, so that what recognises scenes succeeds. There are more scenes than a linear probe
+    could learn by heart: d weights fit any labels of up to about 2 (d + 1) points (Cover 1965).
+    Intervals draw scenes anew.
     """
     from probes.folds import assign_folds
     from probes.hygiene import control_labels

@@ -11,6 +11,7 @@ from benchmarks import _probe_naming as names
 from benchmarks import _probe_portraits as portraits
 from benchmarks import _probe_scale as scale
 from benchmarks import _probe_steering as steering
+from benchmarks import _probe_unsupervised as unsupervised
 from benchmarks._alone import alone
 from benchmarks.rows import Row
 
@@ -19,6 +20,7 @@ PARTS = (
     (evidence, evidence.interval_coverage),
     (portraits, portraits.portrait_null),
     (portraits, portraits.recovered_supervised),
+    (unsupervised, unsupervised.recovered_unsupervised),
     (steering, steering.flip_and_leakage),
     (names, names.naming),
     (discovery, discovery.selectivity),
