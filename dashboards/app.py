@@ -19,7 +19,9 @@ from dashboards.app_pages import (
     training,
 )
 from dashboards.parts import opened
+from dashboards.words import plain
 from toolkit.errors import UserError
+from toolkit.report import origin
 
 STATIC = Path(__file__).parent / "static"
 PAGES = {
@@ -54,7 +56,7 @@ def main() -> None:
         made = source.run.manifest["created"][:16].replace("T", " ")
         st.caption(
             f"Run **{source.run.name}**, made {made} UTC by `{source.run.manifest['command']}`. "
-            "Every person here is drawn and fictional."
+            f"{plain(origin(source.run.manifest))}"
         )
     except UserError as error:
         st.error(str(error), icon=":material/error:")

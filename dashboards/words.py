@@ -86,6 +86,8 @@ def signed(strength: float) -> str:
 
 def seen_sentence(picture: Picture) -> str:
     """How many of the named factors the judge reads from the pixels, and which not."""
+    if not picture.judged:
+        return "Not read: the judge knows the portraits world alone."
     if not picture.asked:
         return "The prompt names no factor."
     right = len(picture.asked) - len(picture.missed)

@@ -12,7 +12,9 @@ from safety.findings import SEVERITY, Action, Decision, Finding
 
 FORMAT = "pellucid-policy/1"
 DEFAULT = Path(__file__).parent / "policies" / "default.json"
-CHECKS = ("restricted_prompt", "name_in_prompt", "restricted_image", "likeness")
+CHECKS = (
+    "restricted_prompt", "name_in_prompt", "restricted_image", "restricted_photograph", "likeness",
+)  # fmt: skip
 
 
 class BadPolicy(ValueError):

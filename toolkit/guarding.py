@@ -35,6 +35,11 @@ WORDS = {
     ),
 }  # fmt: skip
 FOLDER = WEIGHTS / "guard"
+CHECKPOINT = "checkpoint"  # what a policy calls every real checkpoint
+UNCHECKED = (
+    "likeness to real people (no model of faces is here)", "violence and wounds in pixels",
+    "copies of training pictures",
+)  # fmt: skip
 FITTED_ON, FACES = 2400, 24
 
 
@@ -90,6 +95,33 @@ def fit(clip: Clip, folder: Path, seed: int = 0, portraits: int = FITTED_ON) -> 
     (folder / "guard.json").write_text(json.dumps(facts, indent=2) + "\n")
     likeness = Likeness.fit(Registry(people, clip.hash), real)
     return {"concepts": facts["concepts"], "likeness": likeness.calibration}
+
+
+def load_checkpoint_guard(policy: Policy | None = None, folder: Path = FOLDER) -> Guard:
+    """The guard of real checkpoints, whose pictures the world's CLIP and its checks can't judge.
+
+    Words and names of prompts as in the world; pictures by open_nsfw. Raises UserError where the
+    policy requires that and it is not installed, before anything is drawn, and safety.BadPolicy
+    for a policy that has no rules for checkpoints.
+    """
+    from safety.photographs import OpenNsfw, RestrictedPhotograph, installed
+
+    policy = policy or Policy.load()
+    if "restricted_photograph" in policy.checks_for(CHECKPOINT) and not installed():
+        raise UserError(
+            f"the policy {policy.name!r} requires pictures of a checkpoint to be checked by "
+            "open_nsfw, which is not installed, so nothing is drawn; install it with: "
+            "pip install 'pellucid[photographs]'"
+        )
+    names = NameInPrompt(Registry.load(folder))
+    checks = (RestrictedPrompt(WORDS, ()), names, RestrictedPhotograph())
+    scores = OpenNsfw() if installed() else _no_scores
+    return Guard(policy, checks, lambda texts: np.zeros((len(texts), 1)), scores)
+
+
+def _no_scores(images: np.ndarray) -> np.ndarray:
+    """For a policy that does not ask for scores; where one does, this is no number and blocks."""
+    return np.full((len(images), 1), np.nan)
 
 
 def load_guard(clip: Clip, policy: Policy | None = None, folder: Path = FOLDER) -> Guard:

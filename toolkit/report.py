@@ -72,7 +72,7 @@ def _figure(folder: Path, row: Any) -> str:
     if not _present(row["image"]):
         picture = f'<div class="withheld">withheld: {escape(str(row["reason"]))}</div>'
         return f"<figure>{picture}<figcaption>{label}</figcaption></figure>"
-    pairs = asked_and_seen(row)
+    pairs = asked_and_seen(row) if _present(row["judge_skin"]) else []
     wrong = [
         f"{factor.replace('_', ' ')}: {seen}" for factor, asked, seen in pairs if asked != seen
     ]
@@ -81,7 +81,8 @@ def _figure(folder: Path, row: Any) -> str:
     seen += f', <span class="wrong">{escape("; ".join(wrong))}</span>' if wrong else ""
     alt = escape(f"{name} for: {row['prompt']}", quote=True)
     picture = f'<img src="{_data_uri(folder / row["image"])}" alt="{alt}">'
-    return f"<figure>{picture}<figcaption>{label}<br>{seen}</figcaption></figure>"
+    under = f"{label}<br>{seen}" if seen else label
+    return f"<figure>{picture}<figcaption>{under}</figcaption></figure>"
 
 
 def _laboratory(folder: Path) -> str:
@@ -104,7 +105,7 @@ def _laboratory(folder: Path) -> str:
     )
 
 
-def _gallery(folder: Path, samples: Rows) -> str:
+def _gallery(folder: Path, samples: Rows, manifest: dict[str, Any]) -> str:
     groups: dict[tuple[str, int], Rows] = {}
     for row in samples:
         if row["group"] == "prompts":
@@ -117,12 +118,19 @@ def _gallery(folder: Path, samples: Rows) -> str:
         pairs.append(
             f'<div class="pair"><p>{escape(prompt)}</p><div class="two">{figures}</div></div>'
         )
-    return (
-        "<h2>The same prompts and seeds through both pipelines</h2>"
-        "<p>Under each picture: how many of the factors that the prompt names were read from the "
-        "pixels by a judge that shares nothing with CLIP or the generators.</p>"
-        f'<div class="gallery">{"".join(pairs)}</div>'
+    several = len({row["pipeline"] for rows in groups.values() for row in rows}) > 1
+    title = "The same prompts and seeds through both pipelines" if several else "What was drawn"
+    under = (
+        "Under each picture: how many of the factors that the prompt names were read from the "
+        "pixels by a judge that shares nothing with CLIP or the generators."
     )
+    if checkpoint := manifest.get("checkpoint"):
+        under = escape(
+            f"Drawn by the real checkpoint {checkpoint['name']} ({checkpoint['kind']}). No judge "
+            "has read these pictures: ours knows the portraits world alone. Not checked in them: "
+            f"{'; '.join(manifest.get('unchecked', ()))}."
+        )
+    return f'<h2>{title}</h2><p>{under}</p><div class="gallery">{"".join(pairs)}</div>'
 
 
 def _steering(folder: Path) -> str:
@@ -325,6 +333,16 @@ def _counts(folder: Path, samples: Rows, manifest: dict[str, Any]) -> str:
     return _tiles(tiles)
 
 
+def origin(manifest: dict[str, Any]) -> str:
+    """What the pictures of a run are, in a sentence, for the foot of a page."""
+    if checkpoint := manifest.get("checkpoint"):
+        return (
+            f"Every picture here was made by a model, {checkpoint['name']}; whether one resembles "
+            "a real person was not checked."
+        )
+    return "Every person here is drawn and fictional."
+
+
 def report_html(folder: Path, manifest: dict[str, Any]) -> str:
     """The report of the run in `folder`, as one HTML document without any outside link."""
     samples = _table(folder / "samples.parquet")
@@ -333,7 +351,7 @@ def report_html(folder: Path, manifest: dict[str, Any]) -> str:
         _counts(folder, samples, manifest),
         compare_page.section(folder),
         _laboratory(folder),
-        _gallery(folder, samples),
+        _gallery(folder, samples, manifest),
         _steering(folder),
         _guard(samples),
         _verification(folder),
@@ -346,8 +364,8 @@ def report_html(folder: Path, manifest: dict[str, Any]) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>Pellucid: {escape(manifest['command'])}</title><style>{style}</style></head>"
         f"<body><main><h1>What this run did</h1>"
-        f'<p class="quiet">{escape(manifest["created"])}. Every person here is drawn and '
-        f"fictional.</p>{''.join(sections)}</main></body></html>\n"
+        f'<p class="quiet">{escape(manifest["created"])}. {escape(origin(manifest))}</p>'
+        f"{''.join(sections)}</main></body></html>\n"
     )
 
 

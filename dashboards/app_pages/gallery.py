@@ -55,6 +55,8 @@ def page(source: Source) -> None:
     members = [p for p in source.pictures.values() if p.group == group]
     blocked = sum(p.file is None for p in members)
     line = LINES.get(group, "")
+    if found := source.run.manifest.get("checkpoint"):
+        line = f"Drawn by the real checkpoint {plain(found['name'])}, which no judge here can read."
     st.caption(f"{line} {len(members) - blocked} released, {blocked} withheld.")
     if group in ("steer", "audit"):
         _wall(source, members)

@@ -28,7 +28,8 @@ def add(commands) -> None:
         '  pellucid generate "a smiling doctor with glasses"\n'
         '  pellucid generate "an old chef" --pipeline unclip --seed 3 --count 4 --out runs/chefs\n'
         '  pellucid generate "an old chef" --pipeline unclip --prior linear\n'
-        '  pellucid generate "a farmer" --edit glasses=2 --directions runs/demo --json',
+        '  pellucid generate "a farmer" --edit glasses=2 --directions runs/demo --json\n'
+        '  pellucid generate "a red house" --model models/sd-1.5 --steps 25 --out runs/house',
         run_generate,
     )
     draw.add_argument("prompt", nargs="+", help="what to draw")
@@ -37,6 +38,13 @@ def add(commands) -> None:
         "--prior", default="diffusion",
         help="unCLIP's: diffusion, autoregressive, flow, linear, linear-500, none (diffusion)",
     )  # fmt: skip
+    draw.add_argument(
+        "--model", metavar="FOLDER_OR_ID",
+        help="a real checkpoint in diffusers' layout, or a hub id, in place of the shipped "
+        "pipelines: Stable Diffusion 1.x, 2.x, XL, Stable unCLIP, Karlo, Kandinsky 2.2",
+    )  # fmt: skip
+    draw.add_argument("--steps", type=whole, help="of the sampler (each pipeline's own)")
+    draw.add_argument("--guidance", type=float, help="guidance scale (each pipeline's own)")
     draw.add_argument("--seed", type=whole, default=0, help="the first picture's seed (0)")
     draw.add_argument(
         "--count", type=whole, default=1, help="pictures a prompt, seeds going up (1)"
@@ -79,6 +87,9 @@ def run_generate(args: argparse.Namespace) -> int:
         directions=args.directions,
         replace=args.replace,
         say=say,
+        model=args.model,
+        steps=args.steps,
+        guidance=args.guidance,
     )
     if args.json:
         show_json(rows)

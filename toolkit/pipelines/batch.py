@@ -43,13 +43,16 @@ class Trace:
 
     `timesteps` (steps,); `latents` (steps, n, c, h, w) float32, after each step; `predicted`
     (steps, n, h, w, 3) uint8, the clean picture as foreseen at that step; `prior` (steps, n, d)
-    float32, the prior's predicted image embedding, where there is a prior.
+    float32, the prior's predicted image embedding, where there is a prior. A real checkpoint keeps
+    at most `most` steps of its decoder, spread evenly, the last among them: at full size each
+    foreseen picture costs as much as a step.
     """
 
     timesteps: list[int] = field(default_factory=list)
     latents: np.ndarray | None = None
     predicted: np.ndarray | None = None
     prior: np.ndarray | None = None
+    most: int | None = None
 
 
 @dataclass(frozen=True)

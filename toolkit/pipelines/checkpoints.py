@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     Checkpoint = StableCheckpoint | StableUnclipCheckpoint | KarloCheckpoint | KandinskyCheckpoint
 
 
+SECONDS = 10  # between two lines of progress
+
+
 def load_checkpoint(name: str, say: Callable[[str], None] = lambda text: None) -> Checkpoint:
     """A pipeline from a folder in diffusers' layout, or from a hub id such as `owner/name`.
 
@@ -31,6 +35,7 @@ def load_checkpoint(name: str, say: Callable[[str], None] = lambda text: None) -
     folder = find_folder(name, say)
     kind = read_index(folder)["_class_name"]
     short = shown_name(name)
+    tell = teller(short, say)
     if kind in ("KandinskyV22Pipeline", "KandinskyV22PriorPipeline"):
         from toolkit.pipelines.real.kandinsky import KandinskyCheckpoint
 
@@ -42,23 +47,42 @@ def load_checkpoint(name: str, say: Callable[[str], None] = lambda text: None) -
         ):
             if (found := read_index(half)["_class_name"]) != wanted:
                 raise UserError(f"{half} is a {found} where Kandinsky's {wanted} was expected")
-        return KandinskyCheckpoint(prior, decoder, short)
+        return KandinskyCheckpoint(prior, decoder, short, tell)
     if kind == "UnCLIPPipeline":
         from toolkit.pipelines.real.karlo import KarloCheckpoint
 
-        return KarloCheckpoint(folder, short)
+        return KarloCheckpoint(folder, short, tell)
     if kind.startswith("StableUnCLIP"):
         from toolkit.pipelines.real.stable_unclip import StableUnclipCheckpoint
 
-        return StableUnclipCheckpoint(folder, short)
+        return StableUnclipCheckpoint(folder, short, tell)
     from toolkit.pipelines.real.stable import StableCheckpoint
 
-    return StableCheckpoint(folder, short)
+    return StableCheckpoint(folder, short, tell)
 
 
 def shown_name(name: str) -> str:
-    """The last part of an id or path: what runs and pictures call the model."""
-    return Path(name).name or str(name)
+    """The last part of an id or path: what runs and pictures call the model.
+
+    Never a shipped pipeline's own name, whose rules and readings are not those of a checkpoint.
+    """
+    from toolkit.pipelines import PIPELINES
+
+    short = Path(name).resolve().name or str(name)
+    return f"{short}-checkpoint" if short in PIPELINES else short
+
+
+def teller(name: str, say: Callable[[str], None]) -> Callable[[int, int], None]:
+    """Says how far a drawing is, every few seconds and no oftener."""
+    said = time.monotonic()
+
+    def tell(step: int, of: int) -> None:
+        nonlocal said
+        if time.monotonic() - said > SECONDS:
+            said = time.monotonic()
+            say(f"{name}: step {step} of {of}")
+
+    return tell
 
 
 def other_half(name: str, kind: str) -> str:

@@ -44,7 +44,7 @@ class Codec:
         k = int(np.argmax(left < error)) + 1
         return cls(
             torch.tensor(pca.mean_, dtype=torch.float32),
-            torch.tensor(pca.components_[:k], dtype=torch.float32),
+            torch.tensor(np.asarray(pca.components_)[:k], dtype=torch.float32),
             torch.tensor(np.sqrt(pca.explained_variance_[:k]), dtype=torch.float32),
         )
 

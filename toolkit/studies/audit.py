@@ -202,7 +202,13 @@ def audit(
     if not path.is_dir():
         raise UserError(f"there is no folder {path}; give a run or a folder of pictures")
     if (path / "manifest.json").exists():
-        answers = sample_answers(load_run(path).samples)
+        run = load_run(path)
+        if found := run.manifest.get("checkpoint"):
+            raise UserError(
+                f"the pictures of {path} are of the real checkpoint {found['name']}, and the judge "
+                "reads portraits of the world alone; audit a run of the shipped pipelines"
+            )
+        answers = sample_answers(run.samples)
         if not answers:
             raise UserError(f"the run {path} has no picture drawn from a prompt alone to audit")
     else:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
@@ -25,38 +26,58 @@ if TYPE_CHECKING:
     from toolkit.clip import Clip
     from toolkit.judges import Judgement
     from toolkit.pipelines import Trace
+    from toolkit.pipelines.checkpoints import Checkpoint
 
 __all__ = ["Door", "Sample", "chosen_pipelines", "generate_run", "open_door", "write_samples"]
 
 SHORT = {"stable-diffusion": "sd", "unclip": "un"}
 SITES = {"stable-diffusion": "text_states", "unclip": "image_embedding"}
 BATCH, MOST = 24, 1000
+TRACED = 12  # steps of a checkpoint's picture that are kept
 
 
 class Door:
-    """Models, guard, keys and ledger, loaded once; `draw` is the only way out for a picture."""
+    """Models, guard, keys and ledger, loaded once; `draw` is the only way out for a picture.
+
+    With a real `checkpoint` it is the one pipeline there is, and neither the world's CLIP nor its
+    judge is there: they are for portraits and read none of its pictures.
+    """
 
     def __init__(
         self,
         run: RunWriter,
-        clip: Clip,
+        clip: Clip | None,
         judge: Any,
         guard: Guard,
         keys: Keys,
         prior: str = "diffusion",
+        checkpoint: Checkpoint | None = None,
     ):
         from safety import Ledger as Log
 
-        self.prior = prior
-        self.run, self.clip, self.judge, self.guard, self.keys = run, clip, judge, guard, keys
+        self.prior, self.checkpoint = prior, checkpoint
+        self.run, self._clip, self.judge, self.guard, self.keys = run, clip, judge, guard, keys
         self.ledger: Ledger = Log(run.file("ledger"), keys.ledger)
-        self.names = tuple(SHORT)
+        self.names = (checkpoint.name,) if checkpoint else tuple(SHORT)
         self._drawn = 0
+
+    @property
+    def clip(self) -> Clip:
+        """The world's CLIP. Raises UserError where a real checkpoint draws."""
+        if self._clip is None:
+            raise UserError(
+                "the world's CLIP reads portraits, not pictures of a real checkpoint; leave out "
+                "--model"
+            )
+        return self._clip
 
     def pipeline(self, name: str) -> Any:
         """A pipeline by name; its hash goes into the run's manifest."""
         from toolkit.pipelines import load_pipeline
 
+        if self.checkpoint is not None:
+            self.run.manifest["models"] |= {self.checkpoint.name: self.checkpoint.hash}
+            return self.checkpoint
         found = load_pipeline(name, self.prior)
         self.run.manifest["models"] |= {"clip": self.clip.hash, name: found.hash}
         return found
@@ -81,10 +102,12 @@ class Door:
         draws in place of the pipeline's `generate`, with its parameters; `start` goes to it, one
         row a prompt. Raises UserError for a bad request.
         """
+        from toolkit.guarding import CHECKPOINT
         from toolkit.pipelines import Edit, Trace
 
-        model, trace = self.pipeline(pipeline), Trace() if traced else None
-        guarded = self.guard(how or model.generate, pipeline)
+        model, most = self.pipeline(pipeline), TRACED if self.checkpoint else None
+        trace = Trace(most=most) if traced else None
+        guarded = self.guard(how or model.generate, CHECKPOINT if self.checkpoint else pipeline)
         changes = [Edit(direction, strength) for direction, strength in edits]
         result = guarded(prompts, seeds, changes, start, trace, references=references)
         edit = _edit_facts(edits)
@@ -94,6 +117,7 @@ class Door:
             asked = Sample(
                 self._next_id(pipeline), pipeline, group, prompt, int(seed), edit,
                 decision.action, decision.reason, [one.to_json() for one in decision.findings],
+                readable=self.checkpoint is None,
             )  # fmt: skip
             if index in result.kept:
                 row = result.kept.index(index)
@@ -104,7 +128,7 @@ class Door:
 
     def _next_id(self, pipeline: str) -> str:
         self._drawn += 1
-        return f"{SHORT[pipeline]}-{self._drawn:04d}"
+        return f"{SHORT.get(pipeline, 'ck')}-{self._drawn:04d}"
 
     def _release(
         self,
@@ -120,8 +144,9 @@ class Door:
         from safety import ManifestStore, release_image
         from safety.metadata import Facts
 
+        family = self.checkpoint.kind if self.checkpoint else "portraits"
         facts = Facts(
-            sample.prompt, sample.seed, sample.pipeline, "portraits", model.hash,
+            sample.prompt, sample.seed, sample.pipeline, family, model.hash,
             metadata.version("pellucid"), edits=tuple((d.name, float(s)) for d, s in edits),
         )  # fmt: skip
         path = self.run.file(f"images/{sample.id}.png")
@@ -140,7 +165,7 @@ class Door:
 
     def _judged(self, samples: list[Sample]) -> list[Sample]:
         """The samples with the judge's readings of their released pixels."""
-        shown = [sample for sample in samples if sample.image is not None]
+        shown = [sample for sample in samples if sample.image is not None and sample.readable]
         if not shown:
             return samples
         read = self.judge.judge(
@@ -186,20 +211,30 @@ def _steps(trace: Trace, row: int) -> dict[str, np.ndarray]:
 
 
 def open_door(
-    run: RunWriter, say: Callable[[str], None] = lambda text: None, prior: str = "diffusion"
+    run: RunWriter,
+    say: Callable[[str], None] = lambda text: None,
+    prior: str = "diffusion",
+    checkpoint: Checkpoint | None = None,
 ) -> Door:
     """Load what drawing into a run needs; keys and certificate are made on first use.
 
-    `prior` is unCLIP's. Raises UserError for weights or keys that are missing or damaged.
+    `prior` is unCLIP's; `checkpoint` draws in place of both pipelines (toolkit.pipelines.
+    checkpoints). Raises UserError for weights or keys that are missing or damaged.
     """
     from safety.keys import keys
     from toolkit.clip import load_clip
-    from toolkit.guarding import load_guard
+    from toolkit.guarding import UNCHECKED, load_checkpoint_guard, load_guard
     from toolkit.judges import load_judge
 
     folder = home() / "keys"
     if not folder.exists():
         say(f"making a watermark key and a development certificate in {folder}")
+    if checkpoint is not None:
+        guard = load_checkpoint_guard()
+        run.manifest["checkpoint"] = {"name": checkpoint.name, "kind": checkpoint.kind}
+        run.manifest["unchecked"] = list(UNCHECKED)
+        say(f"not checked in pictures of {checkpoint.name}: {'; '.join(UNCHECKED)}")
+        return Door(run, None, None, guard, keys(folder), prior, checkpoint)
     clip = load_clip()
     return Door(run, clip, load_judge("cnn"), load_guard(clip), keys(folder), prior)
 
@@ -225,14 +260,20 @@ def generate_run(
     directions: str,
     replace: bool,
     say: Callable[[str], None],
+    model: str | None = None,
+    steps: int | None = None,
+    guidance: float | None = None,
 ) -> list[dict[str, Any]]:
-    """`pellucid generate`: a run of the prompts, `count` seeds each. Returns one row a picture."""
+    """`pellucid generate`: a run of the prompts, `count` seeds each. Returns one row a picture.
+
+    `model` is a real checkpoint's folder or id, which draws in place of the shipped pipelines;
+    `steps` and `guidance` replace the pipelines' own.
+    """
     from toolkit.pipelines.batch import check_request
     from toolkit.priors import known_prior
     from toolkit.report import write_report
     from toolkit.studies.steer import find_direction
 
-    names = chosen_pipelines(pipeline)
     known_prior(prior)
     if not 1 <= count <= MOST:
         raise UserError(
@@ -241,23 +282,32 @@ def generate_run(
     texts = [prompt for prompt in prompts for _ in range(count)]
     seeds = [seed + index for _ in prompts for index in range(count)]
     check_request(texts, seeds)
+    settings = {"steps": steps, "guidance": guidance}
+    settings = {name: value for name, value in settings.items() if value is not None}
+    checkpoint = chosen_checkpoint(model, pipeline, say)
+    names = (checkpoint.name,) if checkpoint else chosen_pipelines(pipeline)
     found = {
-        name: [(find_direction(directions, factor, SITES[name]), at) for factor, at in edits]
+        name: [
+            (find_direction(directions, factor, *_sites(name, checkpoint)), strength)
+            for factor, strength in edits
+        ]
         for name in names
     }
     config = {"prompts": list(prompts), "pipelines": list(names), "seed": seed, "count": count}
-    config["edits"] = [list(edit) for edit in edits]
-    if "unclip" in names:
-        config["prior"] = prior
+    config |= {"edits": [list(edit) for edit in edits]} | settings
+    config |= {"prior": prior} if "unclip" in names else {}
     with RunWriter(out, "pellucid generate", config, replace) as run:
-        door = open_door(run, say, prior)
-        samples = []
+        door = open_door(run, say, prior, checkpoint)
+        samples, most = [], checkpoint_batch(checkpoint) if checkpoint else BATCH
         for name in names:
             say(f"{name}: {len(texts)} pictures")
+            how = partial(door.pipeline(name).generate, **settings)
             with run.timed(f"draw {name}"):
-                for start in range(0, len(texts), BATCH):
-                    part = slice(start, start + BATCH)
-                    samples += door.draw(name, texts[part], seeds[part], found[name], traced=True)
+                for start in range(0, len(texts), most):
+                    part = slice(start, start + most)
+                    samples += door.draw(
+                        name, texts[part], seeds[part], found[name], traced=True, how=how
+                    )
         write_samples(run, door, samples, seed=seed)
         write_report(run)
     return [
@@ -265,3 +315,28 @@ def generate_run(
         | {"image": f"{out}/{row['image']}" if row["image"] else None, "edit": row["edit"]}
         for row in map(row_of, samples)
     ]
+
+
+def chosen_checkpoint(
+    model: str | None, pipeline: str, say: Callable[[str], None]
+) -> Checkpoint | None:
+    """The real checkpoint of `--model`, if one was named. Raises UserError for a contradiction."""
+    from toolkit.pipelines.checkpoints import load_checkpoint
+
+    if model is None:
+        return None
+    if pipeline != "both":
+        raise UserError(
+            f"--pipeline {pipeline} is a shipped pipeline and --model {model} another model; give "
+            "one of the two"
+        )
+    return load_checkpoint(model, say)
+
+
+def checkpoint_batch(checkpoint: Checkpoint) -> int:
+    """How many pictures are drawn at once: as many pixels as a batch of portraits has."""
+    return max(1, BATCH * 64**2 // checkpoint.pixels**2)
+
+
+def _sites(name: str, checkpoint: Checkpoint | None) -> tuple[str, ...]:
+    return tuple(checkpoint.spaces) if checkpoint else (SITES[name],)

@@ -72,7 +72,7 @@ def panels(table: pd.DataFrame, share: Sequence[float]) -> list[tuple[str, str, 
     """Title and column names of each map that the table has."""
     held = " + ".join(f"{100 * s:.0f} %" for s in share)
     found = [(f"PCA, {held} of the variance", "pca1", "pca2")]
-    if table["umap1"].notna().all():
+    if bool(np.isfinite(table["umap1"].to_numpy(float)).all()):
         found.append(("UMAP, distances not to scale", "umap1", "umap2"))
     return found
 

@@ -30,7 +30,7 @@ class Sample:
 
     `image` (64, 64, 3) uint8 are the released pixels, mark included; it, `sha256` (of the file),
     `payload`, `entry` (the ledger's index), `trace` and the judged levels are empty when it was
-    withheld.
+    withheld. `readable`: a picture of the portraits world, which the judge can read.
     """
 
     id: str
@@ -49,11 +49,12 @@ class Sample:
     judged: dict[str, str] = field(default_factory=dict)
     confidence: dict[str, float] = field(default_factory=dict)
     trace: dict[str, np.ndarray] | None = None
+    readable: bool = True
 
 
 def row_of(sample: Sample) -> dict[str, Any]:
     """A sample as samples.parquet has it."""
-    asked = asked_levels(sample.prompt)
+    asked = asked_levels(sample.prompt) if sample.readable else {}
     row: dict[str, Any] = {
         "id": sample.id,
         "pipeline": sample.pipeline,
@@ -104,11 +105,12 @@ def write_samples(
     from toolkit.studies.verify import verify_paths
     from toolkit.world import render_all, sample
 
-    if real is None:
+    if door.checkpoint is None and real is None:
         real = door.clip.encode_image(render_all(sample("probe", REAL_ON_MAP, 0)))
     run.manifest["seeds"] = sorted({sample.seed for sample in samples})
     write_table(samples_table(samples), run.file("samples.parquet"))
-    _write_embeddings(run, door, samples, real, seed)
+    if real is not None:  # the world's CLIP has nothing to say of a checkpoint's pictures
+        _write_embeddings(run, door, samples, real, seed)
     for one in samples:
         if one.trace is not None:
             _write_arrays(run, f"traces/{one.id}.safetensors", one.trace, {})

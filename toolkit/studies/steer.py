@@ -124,8 +124,8 @@ def signed(strength: float) -> str:
     return f"{strength:+g}" if strength else "0"
 
 
-def find_direction(folder: str | Path, factor: str, site: str) -> Direction:
-    """A direction of a run, or of a plain folder of directions.
+def find_direction(folder: str | Path, factor: str, *sites: str) -> Direction:
+    """A direction of a run, or of a plain folder of directions, at the first site that has it.
 
     Raises UserError with the names that are there, or for a damaged run.
     """
@@ -139,12 +139,17 @@ def find_direction(folder: str | Path, factor: str, site: str) -> Direction:
     if (path / "manifest.json").exists():
         load_run(path)
         path = path / "directions"
-    file = path / f"{factor}.{site}.safetensors"
-    if not file.exists():
-        there = ", ".join(sorted(p.stem for p in path.glob(f"*.{site}.safetensors"))) or "none"
+    files = [path / f"{factor}.{site}.safetensors" for site in sites]
+    file = next((file for file in files if file.exists()), None)
+    if file is None:
+        there = sorted(
+            p.stem.removesuffix(f".{site}")
+            for site in sites
+            for p in path.glob(f"*.{site}.safetensors")
+        )
         raise UserError(
-            f"{path} has no direction {factor!r} for the site {site}; there is: "
-            f"{there.replace('.' + site, '')}"
+            f"{path} has no direction {factor!r} for the site {' or '.join(sites)}; there is: "
+            f"{', '.join(there) or 'none'}"
         )
     try:
         return Direction.load(file)

@@ -12,7 +12,7 @@ from probes import Space
 from toolkit.pipelines.batch import Batch, Edit, Trace, check_request, generators, noise
 from toolkit.pipelines.real.parts import digest, load_parts
 from toolkit.pipelines.real.prior import imagine
-from toolkit.pipelines.real.steps import Keeper, denoise, edit_embeddings, guided, sort_edits
+from toolkit.pipelines.real.steps import Tell, edit_embeddings, guided, sampled, sort_edits
 from toolkit.training.data import to_pictures
 
 STEPS, GUIDANCE = 100, 4.0
@@ -23,12 +23,14 @@ class KandinskyCheckpoint:
 
     site = "image_embedding"
 
-    def __init__(self, prior: Path, decoder: Path, name: str):
+    def __init__(self, prior: Path, decoder: Path, name: str, tell: Tell | None = None):
+        self.tell = tell
         self.prior, _, before = load_parts(prior)
         self.parts, self.index, wants = load_parts(decoder)
         self.name, self.kind = name, self.index["_class_name"]
         self.hash = digest(decoder, wants, ("unet",))
         self.space = Space(digest(prior, before, ("image_encoder",)), self.site)
+        self.spaces = {self.site: self.space}
         self.side = int(self.parts.unet.config.sample_size)
         self.pixels = self.side * 2 ** (len(self.parts.movq.config.block_out_channels) - 1)
 
@@ -74,13 +76,9 @@ class KandinskyCheckpoint:
             return out if learned else out[:, :channels]  # the variance half has no reader
 
         x = noise((channels, self.side, self.side), sources) if start is None else start.float()
-        keeper = Keeper(self._picture)
-        x = denoise(
-            predict, schedule, x.to(unet.device), steps, sources,
-            keeper if trace is not None else None,
-        )  # fmt: skip
-        if trace is not None:
-            keeper.fill(trace, schedule)
+        x = sampled(
+            predict, schedule, x.to(unet.device), steps, sources, self._picture, trace, self.tell
+        )
         return self._picture(x)
 
     @torch.no_grad()
@@ -101,7 +99,7 @@ class KandinskyCheckpoint:
         probes.WrongSpace for a direction of another model.
         """
         check_request(prompts, seeds)
-        changes = sort_edits(self.name, {self.site: self.space}, edits)[self.site]
+        changes = sort_edits(self.name, self.spaces, edits)[self.site]
         prior, sources = self.prior, generators(seeds)
         embeddings, words = imagine(
             prior.prior, prior.scheduler, prior.tokenizer, prior.text_encoder, prompts, sources,

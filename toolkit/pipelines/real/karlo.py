@@ -18,12 +18,13 @@ from toolkit.pipelines.batch import Batch, Edit, Trace, check_request, generator
 from toolkit.pipelines.real.parts import digest, load_parts
 from toolkit.pipelines.real.prior import imagine
 from toolkit.pipelines.real.steps import (
-    Keeper,
+    Tell,
     Words,
     denoise,
     edit_embeddings,
     guided,
     read_words,
+    sampled,
     sort_edits,
 )
 from toolkit.training.data import to_pictures
@@ -36,11 +37,13 @@ class KarloCheckpoint:
 
     site = "image_embedding"
 
-    def __init__(self, folder: Path, name: str):
+    def __init__(self, folder: Path, name: str, tell: Tell | None = None):
+        self.tell = tell
         self.parts, self.index, wants = load_parts(folder)
         self.name, self.kind = name, self.index["_class_name"]
         self.hash = digest(folder, wants, ("decoder",))
         self.space = Space(digest(folder, wants, ("text_encoder",)), self.site)
+        self.spaces = {self.site: self.space}
         self.side = int(self.parts.decoder.config.sample_size)
         self.pixels = int(self.parts.super_res_first.config.sample_size)
 
@@ -87,14 +90,10 @@ class KarloCheckpoint:
 
         channels = decoder.config.in_channels
         x = noise((channels, self.side, self.side), sources) if start is None else start.float()
-        keeper = Keeper(to_pictures)
-        x = denoise(
+        return sampled(
             guided(predict, guidance, channels), self.parts.decoder_scheduler,
-            x.to(decoder.device), steps, sources, keeper if trace is not None else None,
+            x.to(decoder.device), steps, sources, to_pictures, trace, self.tell,
         )  # fmt: skip
-        if trace is not None:
-            keeper.fill(trace, self.parts.decoder_scheduler)
-        return x
 
     def _large(self, small: torch.Tensor, sources) -> torch.Tensor:
         """The small picture enlarged; another network does the very last step."""
@@ -128,7 +127,7 @@ class KarloCheckpoint:
         a site that is not here, and probes.WrongSpace for a direction of another model.
         """
         check_request(prompts, seeds)
-        changes = sort_edits(self.name, {self.site: self.space}, edits)[self.site]
+        changes = sort_edits(self.name, self.spaces, edits)[self.site]
         parts, sources = self.parts, generators(seeds)
         embeddings, words = imagine(
             parts.prior, parts.prior_scheduler, parts.tokenizer, parts.text_encoder, prompts,

@@ -169,9 +169,10 @@ def check_folder(folder: Path) -> tuple[dict[str, Any], Needed]:
             "save_pretrained with safe_serialization=True)"
         )
     if wants.missing:
-        more = f" and {len(wants.missing) - 1} more" if len(wants.missing) > 1 else ""
+        first, *rest = wants.missing
+        more = f" and {len(rest)} more" if rest else ""
         raise UserError(
-            f"{folder} has no {wants.missing[0]}{more}; a {index['_class_name']} needs it: "
+            f"{folder} has no {first}{more}; a {index['_class_name']} needs it: "
             "restore the file, or see pellucid doctor --model"
         )
     return index, wants

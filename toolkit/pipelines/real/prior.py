@@ -42,7 +42,7 @@ def imagine(
     def predict(x: torch.Tensor, time: torch.Tensor) -> torch.Tensor:
         return prior(x, time, pooled, states, attended).predicted_image_embedding
 
-    def keep(_, foreseen: torch.Tensor) -> None:
+    def keep(_, __, foreseen: torch.Tensor) -> None:
         kept.append(prior.post_process_latents(foreseen).cpu().numpy().copy())
 
     x = noise((prior.config.embedding_dim,), sources).to(states.device)

@@ -12,12 +12,12 @@ from probes import Space
 from toolkit.pipelines.batch import Batch, Edit, Trace, check_request, generators, noise
 from toolkit.pipelines.real.parts import digest, load_parts
 from toolkit.pipelines.real.steps import (
-    Keeper,
+    Tell,
     Words,
-    denoise,
     edit_states,
     guided,
     read_words,
+    sampled,
     sort_edits,
 )
 from toolkit.training.data import to_pictures
@@ -58,7 +58,8 @@ class StableCheckpoint:
 
     site = "text_states"
 
-    def __init__(self, folder: Path, name: str):
+    def __init__(self, folder: Path, name: str, tell: Tell | None = None):
+        self.tell = tell
         self.parts, self.index, wants = load_parts(folder)
         self.name, self.kind = name, self.index["_class_name"]
         if self.kind == "StableDiffusionPipeline":
@@ -67,6 +68,7 @@ class StableCheckpoint:
         towers = ("text_encoder", "text_encoder_2") if self.xl else ("text_encoder",)
         self.hash = digest(folder, wants, ("unet",))
         self.space = Space(digest(folder, wants, towers), self.site)
+        self.spaces = {self.site: self.space}
         self.guidance = GUIDANCE[self.kind]
         self.side = int(self.parts.unet.config.sample_size)
         self.pixels = self.side * 2 ** (len(self.parts.vae.config.block_out_channels) - 1)
@@ -84,6 +86,11 @@ class StableCheckpoint:
     def states(self, prompts: Sequence[str]) -> torch.Tensor:
         """(n, L, d) text states of the prompts, as the U-Net reads them."""
         return self._states(prompts)[0]
+
+    @torch.no_grad()
+    def decode(self, latents: torch.Tensor) -> np.ndarray:
+        """(n, 4, h, w) latents to uint8 pictures."""
+        return decode_latents(self.parts.vae, latents)
 
     def _nothing(self, states: torch.Tensor, pooled: torch.Tensor):
         """What guidance moves away from: the empty prompt, or zeros where XL's index says so."""
@@ -110,7 +117,7 @@ class StableCheckpoint:
         probes.WrongSpace for a direction of another model.
         """
         check_request(prompts, seeds)
-        changes = sort_edits(self.name, {self.site: self.space}, edits)[self.site]
+        changes = sort_edits(self.name, self.spaces, edits)[self.site]
         scale = self.guidance if guidance is None else guidance
         unet, sources = self.parts.unet, generators(seeds)
         states, words = self._states(prompts)
@@ -128,15 +135,12 @@ class StableCheckpoint:
 
         shape = (unet.config.in_channels, self.side, self.side)
         x = noise(shape, sources) if start is None else start.float()
-        keeper = Keeper(lambda latents: decode_latents(self.parts.vae, latents))
-        x = denoise(
+        x = sampled(
             guided(predict, scale), self.parts.scheduler, x.to(given.device), steps, sources,
-            keeper if trace is not None else None,
+            self.decode, trace, self.tell,
         )  # fmt: skip
-        if trace is not None:
-            keeper.fill(trace, self.parts.scheduler)
         return Batch(
-            keeper.picture(x),
+            self.decode(x),
             tuple(prompts),
             tuple(int(seed) for seed in seeds),
             self.name,

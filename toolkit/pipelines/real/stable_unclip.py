@@ -15,12 +15,12 @@ from toolkit.pipelines.real.parts import digest, load_parts
 from toolkit.pipelines.real.prior import imagine
 from toolkit.pipelines.real.stable import decode_latents
 from toolkit.pipelines.real.steps import (
-    Keeper,
-    denoise,
+    Tell,
     edit_embeddings,
     edit_states,
     guided,
     read_words,
+    sampled,
     sort_edits,
 )
 
@@ -35,7 +35,8 @@ class StableUnclipCheckpoint:
 
     site = "image_embedding"
 
-    def __init__(self, folder: Path, name: str):
+    def __init__(self, folder: Path, name: str, tell: Tell | None = None):
+        self.tell = tell
         self.parts, self.index, wants = load_parts(folder)
         self.name, self.kind = name, self.index["_class_name"]
         self.has_prior = self.kind == "StableUnCLIPPipeline"
@@ -116,14 +117,14 @@ class StableUnclipCheckpoint:
 
         shape = (unet.config.in_channels, self.side, self.side)
         x = noise(shape, sources) if start is None else start.float()
-        keeper = Keeper(lambda latents: decode_latents(self.parts.vae, latents))
-        x = denoise(
+        x = sampled(
             guided(predict, guidance), self.parts.scheduler, x.to(states.device), steps, sources,
-            keeper if trace is not None else None,
+            self._picture, trace, self.tell,
         )  # fmt: skip
-        if trace is not None:
-            keeper.fill(trace, self.parts.scheduler)
-        return keeper.picture(x)
+        return self._picture(x)
+
+    def _picture(self, latents: torch.Tensor) -> np.ndarray:
+        return decode_latents(self.parts.vae, latents)
 
     @torch.no_grad()
     def generate(

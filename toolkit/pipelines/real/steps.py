@@ -16,6 +16,8 @@ from toolkit.pipelines.batch import Edit, Trace
 from toolkit.text import clean
 
 Predict = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+Tell = Callable[[int, int], None]
+PREVIEW = 256  # pixels of a foreseen picture in a trace
 
 
 @dataclass(frozen=True)
@@ -128,12 +130,14 @@ def denoise(
     x: torch.Tensor,
     steps: int,
     sources: Sequence[torch.Generator],
-    keep: Callable[[torch.Tensor, torch.Tensor], None] | None = None,
+    keep: Callable[[int, torch.Tensor, torch.Tensor], None] | None = None,
+    tell: Tell | None = None,
 ) -> torch.Tensor:
     """Noise (n, ...) to a clean sample with any of diffusers' schedulers.
 
-    Fresh noise comes from one generator a row. `keep(x, foreseen)` sees each step's sample and
-    the clean sample foreseen there. Raises UserError for a number of steps the scheduler can't do.
+    Fresh noise comes from one generator a row. `keep(step, x, foreseen)` sees each step's sample
+    and the clean sample foreseen there; `tell(step, of)` hears how far it is. Raises UserError for
+    a number of steps the scheduler can't do.
     """
     fewest = 2 if type(schedule).__name__ == "UnCLIPScheduler" else 1
     if steps < fewest:
@@ -149,8 +153,11 @@ def denoise(
         step = schedule.step(out, time, x, **extra)
         if keep is not None:
             clean_ = getattr(step, "pred_original_sample", None)
-            keep(step.prev_sample, _foreseen(schedule, out, time, x) if clean_ is None else clean_)
+            clean_ = _foreseen(schedule, out, time, x) if clean_ is None else clean_
+            keep(index, step.prev_sample, clean_)
         x = step.prev_sample
+        if tell is not None:
+            tell(index + 1, len(times))
     return x
 
 
@@ -164,19 +171,50 @@ def _foreseen(schedule, out: torch.Tensor, time: torch.Tensor, x: torch.Tensor) 
     return signal * x - spread * out if kind == "v_prediction" else (x - spread * out) / signal
 
 
-class Keeper:
-    """Collects a decoder's steps for a trace; `picture` makes (n, h, w, 3) uint8 of a sample."""
+def sampled(
+    predict: Predict,
+    schedule: Any,
+    x: torch.Tensor,
+    steps: int,
+    sources: Sequence[torch.Generator],
+    picture: Callable[[torch.Tensor], np.ndarray],
+    trace: Trace | None,
+    tell: Tell | None = None,
+) -> torch.Tensor:
+    """`denoise` of a decoder; what it does on the way goes into the trace, if there is one.
 
-    def __init__(self, picture: Callable[[torch.Tensor], np.ndarray]):
-        self.picture = picture
-        self.latents: list[np.ndarray] = []
-        self.predicted: list[np.ndarray] = []
+    `picture` makes (n, h, w, 3) uint8 of a sample. What is foreseen is kept at most `PREVIEW`
+    pixels wide: fifty pictures of full size would be more than most runs hold in all.
+    """
+    latents: list[np.ndarray] = []
+    foreseen: list[np.ndarray] = []
 
-    def __call__(self, x: torch.Tensor, foreseen: torch.Tensor) -> None:
-        self.latents.append(x.float().cpu().numpy().copy())
-        self.predicted.append(self.picture(foreseen))
+    def keep(step: int, sample: torch.Tensor, clean_: torch.Tensor) -> None:
+        assert trace is not None
+        if step not in chosen_steps(len(schedule.timesteps), trace.most):
+            return
+        trace.timesteps.append(int(schedule.timesteps[step]))
+        latents.append(sample.float().cpu().numpy().copy())
+        foreseen.append(smaller(picture(clean_)))
 
-    def fill(self, trace: Trace, schedule: Any) -> None:
-        """Write what was kept into a trace."""
-        trace.timesteps = [int(time) for time in schedule.timesteps]
-        trace.latents, trace.predicted = np.stack(self.latents), np.stack(self.predicted)
+    x = denoise(predict, schedule, x, steps, sources, None if trace is None else keep, tell)
+    if trace is not None:
+        trace.latents, trace.predicted = np.stack(latents), np.stack(foreseen)
+    return x
+
+
+def chosen_steps(count: int, most: int | None) -> set[int]:
+    """At most `most` of `count` step numbers, spread evenly, the last among them; all for None."""
+    if most is None or most >= count:
+        return set(range(count))
+    return {round((index + 1) * count / most) - 1 for index in range(most)}
+
+
+def smaller(pictures: np.ndarray) -> np.ndarray:
+    """(n, h, w, 3) uint8, each block of pixels averaged until no side is over `PREVIEW`."""
+    block = -(-max(pictures.shape[1:3]) // PREVIEW)
+    if block == 1:
+        return pictures
+    n, h, w = pictures.shape[0], pictures.shape[1] // block, pictures.shape[2] // block
+    cut = pictures[:, : h * block, : w * block].reshape(n, h, block, w, block, 3)
+    return cut.mean((2, 4)).round().astype(np.uint8)
