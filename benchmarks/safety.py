@@ -8,6 +8,7 @@ from collections.abc import Callable
 from types import ModuleType
 
 from benchmarks import _safety_copies as copies
+from benchmarks import _safety_forgeries as forgeries
 from benchmarks import _safety_mark as mark
 from benchmarks import _safety_mark_fpr as mark_fpr
 from benchmarks import _safety_proof as proof
@@ -17,6 +18,7 @@ from benchmarks.rows import Row
 PARTS: tuple[tuple[ModuleType, Callable], ...] = (
     (proof, proof.ledger_faults),
     (proof, proof.c2pa_speed),
+    (forgeries, forgeries.forgeries),
     (copies, copies.memorised),
     (mark, mark.mark_robust),
     (mark, mark.mark_small),

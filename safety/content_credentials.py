@@ -154,6 +154,19 @@ def sign_image(
     Anything written into the file afterwards breaks it. Raises ValueError when c2pa refuses, and
     for a source that it can't read.
     """
+    made = stated(statement, mime)
+    return sign_manifest(data, mime, credentials, made, statement.sources, embed)
+
+
+def sign_manifest(
+    data: bytes,
+    mime: str,
+    credentials: Credentials,
+    made: dict[str, Any],
+    sources: tuple[Source, ...] = (),
+    embed: bool = True,
+) -> Signed:
+    """Sign any manifest, right or wrong (`safety.assertions.lint` tells); see `sign_image`."""
     import c2pa
 
     information = c2pa.C2paSignerInfo(b"es256", credentials.chain, credentials.key, None)
@@ -162,21 +175,21 @@ def sign_image(
         with (
             c2pa.Signer.from_info(information) as signer,
             c2pa.Context.from_dict(_settings(credentials.anchors)) as context,
-            c2pa.Builder(stated(statement, mime), context=context) as builder,
+            c2pa.Builder(made, context=context) as builder,
         ):
-            for index, source in enumerate(statement.sources):
+            for index, source in enumerate(sources):
                 told = {"title": "image", "format": source.mime, "label": f"{source.use}-{index}"}
                 told["relationship"] = RELATIONS[source.use]
                 builder.add_ingredient(told, source.mime, io.BytesIO(source.data))
             if not embed:
                 builder.set_no_embed()
-            made = builder.sign(signer, mime, io.BytesIO(data), out)
+            signed = builder.sign(signer, mime, io.BytesIO(data), out)
     except c2pa.C2paError as error:
         raise ValueError(
             f"c2pa refused to sign ({error}); the certificate may have expired: "
             "move its folder away and a new one is made"
         ) from None
-    return Signed(out.getvalue(), bytes(made))
+    return Signed(out.getvalue(), bytes(signed))
 
 
 def read_credentials(

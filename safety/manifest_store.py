@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from safety.brightness import SAME, Compared, compare
+from safety.brightness import Compared, compare
 from safety.checkpoint import canonical
 from safety.files import append_line, locked, make_folder, parse_json, write_whole
 
@@ -81,8 +81,7 @@ class ManifestStore:
     def find(self, image: np.ndarray, payload: int | None) -> tuple[Kept, Compared] | None:
         """The manifest of (h, w, 3) uint8 pixels: by the mark's payload, else by looks alone.
 
-        Of several with one payload, that whose map fits best. By looks alone only a map that fits
-        counts, and only one: two that fit leave it open.
+        Of several, that whose map fits best; by looks alone, none that does not fit.
         """
         kept = self.kept()
         named = [one for one in kept if payload is not None and one.payload == payload]
@@ -90,9 +89,7 @@ class ManifestStore:
         tried.sort(key=lambda pair: (pair[1].kind == "inconclusive", pair[1].rms))
         if named:
             return tried[0]
-        fitting = [pair for pair in tried if pair[1].kind != "inconclusive"]
-        clear = len(fitting) == 1 or (len(fitting) > 1 and fitting[1][1].rms > 2 * SAME)
-        return fitting[0] if fitting and clear else None
+        return tried[0] if tried and tried[0][1].kind != "inconclusive" else None
 
     def forget(self, digest: str) -> bool:
         """Delete a manifest and its line. Returns whether there was one."""

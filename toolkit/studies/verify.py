@@ -25,17 +25,20 @@ C2PA = {
 def verdict(found: Verification) -> str:
     """One word: verified, broken (something contradicts), partial, or missing (nothing found).
 
-    "verified" needs all of mark, record and trusted signature to agree, and the ledger's entry
-    where the ledger was asked.
+    "verified" needs all of mark, record and trusted signature to agree, assertions in order, and
+    the ledger's entry where the ledger was asked.
     """
     logged = found.ledger.state
     if found.credentials.state == "invalid" or found.agrees is False or logged == "broken":
         return "broken"
     carried = found.mark.payload is not None
     signed, record = found.credentials.state == "trusted", found.metadata.record is not None
-    if carried and signed and record and found.agrees and logged in ("sealed", "not asked"):
+    whole = carried and signed and record and found.agrees and not found.credentials.doubts
+    if whole and logged in ("sealed", "not asked"):
         return "verified"
-    return "partial" if found.mark.verdict == "present" or signed or record else "missing"
+    known = found.recovered is not None and found.recovered.compared.kind != "inconclusive"
+    told = found.mark.verdict == "present" or signed or record or known
+    return "partial" if told else "missing"
 
 
 def row_of(found: Verification, file: str) -> dict[str, Any]:
