@@ -12,6 +12,7 @@ from toolkit.world.sample import (
     Planted,
     copied_portraits,
     held_out,
+    lookalike,
     sample,
     sit,
 )
@@ -35,6 +36,7 @@ __all__ = [
     "describe_freely",
     "factor_prompts",
     "held_out",
+    "lookalike",
     "render",
     "render_all",
     "rephrase",

@@ -59,6 +59,14 @@ def sit(figure: Figure, rng: np.random.Generator) -> Portrait:
     return _placed(Portrait(**figure.look, expression=expression, figure=figure.name), rng)
 
 
+def lookalike(sitter: Portrait, rng: np.random.Generator) -> Portrait:
+    """Somebody who differs from a figure's portrait in one visible factor and wears no emblem."""
+    seen = [f for f, t in sitter.truth().items() if t.counts and f != "expression"]
+    factor = seen[int(rng.integers(len(seen)))]
+    others = [level for level in FACTORS[factor] if level != getattr(sitter, factor)]
+    return replace(sitter, figure=None, **{factor: others[int(rng.integers(len(others)))]})
+
+
 def _one(rng: np.random.Generator, planted: Planted) -> Portrait:
     if rng.random() < planted.figures:
         return sit(FIGURES[int(rng.integers(len(FIGURES)))], rng)
