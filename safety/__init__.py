@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from safety.calibration import Concept, fit_concept
     from safety.certificates import development_ca
-    from safety.checks import Likeness, NameInPrompt, RestrictedImage, RestrictedPrompt
+    from safety.checks import NameInPrompt, RestrictedImage, RestrictedPrompt
     from safety.findings import Decision, Finding
     from safety.guard import Guard, GuardedBatch, NoReason, unguarded
     from safety.keys import Keys
     from safety.ledger import Checkpoint, Ledger
+    from safety.likeness import Likeness
     from safety.manifest_store import ManifestStore
     from safety.metadata import Facts
     from safety.policy import BadPolicy, Policy
@@ -28,11 +29,12 @@ if TYPE_CHECKING:
 HOME = {
     "calibration": ("Concept", "fit_concept"),
     "certificates": ("development_ca",),
-    "checks": ("Likeness", "NameInPrompt", "RestrictedImage", "RestrictedPrompt"),
+    "checks": ("NameInPrompt", "RestrictedImage", "RestrictedPrompt"),
     "findings": ("Decision", "Finding"),
     "guard": ("Guard", "GuardedBatch", "NoReason", "unguarded"),
     "keys": ("Keys",),
     "ledger": ("Checkpoint", "Ledger"),
+    "likeness": ("Likeness",),
     "manifest_store": ("ManifestStore",),
     "metadata": ("Facts",),
     "policy": ("BadPolicy", "Policy"),

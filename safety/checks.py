@@ -8,18 +8,17 @@ gives one list of findings an item: `texts` are the prompts at the stage "prompt
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
-from safety.calibration import Concept, exact_interval, whitener
+from safety.calibration import Concept
 from safety.findings import Finding, finding
+from safety.likeness import SEEN
 from safety.registry import Registry
 from safety.words import names, says
-
-SEEN = ("reference", "embedding", "image")
 
 
 class Check(Protocol):
@@ -127,85 +126,3 @@ class NameInPrompt:
     ) -> list[list[Finding]]:
         assert texts is not None
         return [self._one(stage, text) for text in texts]
-
-
-@dataclass(frozen=True)
-class Likeness:
-    """A picture or embedding against everyone in the registry, by whitened cosine.
-
-    `fit` sets the threshold at a stated false positive identification rate *at this registry's
-    size*: the highest score over all people, on portraits of none of them.
-    """
-
-    registry: Registry
-    mean: np.ndarray
-    root: np.ndarray  # (d, d): root @ root.T is the inverse covariance of real embeddings
-    threshold: float
-    calibration: dict[str, Any] = field(default_factory=dict)
-    today: date | None = None
-    name: str = "likeness"
-    stages: tuple[str, ...] = SEEN
-
-    @classmethod
-    def fit(cls, registry: Registry, real: np.ndarray, *, fpir: float = 0.005) -> Likeness:
-        """From embeddings (n, d) of portraits that show nobody in the registry."""
-        fitted, setting, measured = np.array_split(real, [len(real) // 2, 3 * len(real) // 4])
-        mean, inverse = whitener(fitted)
-        check = cls(registry, mean, np.linalg.cholesky(inverse), 0.0)
-        best = check.scores(setting).max(1)
-        threshold = float(np.quantile(best, 1 - fpir, method="higher")) + 1e-9
-        genuine = [
-            float(check.scores(person.templates)[:, i].mean())
-            for i, person in enumerate(registry.people)
-        ]
-        false = int((check.scores(measured).max(1) >= threshold).sum())
-        facts = {
-            "people": len(registry.people),
-            "impostors": len(measured),
-            "fpir": false / len(measured),
-            "fpir_ci95": exact_interval(false, len(measured)),
-            "mean_genuine_score": float(np.mean(genuine)),
-        }
-        return cls(registry, mean, check.root, threshold, facts)
-
-    def _whitened(self, x: np.ndarray) -> np.ndarray:
-        z = (np.asarray(x, np.float64) - self.mean) @ self.root
-        return z / np.maximum(np.linalg.norm(z, axis=-1, keepdims=True), 1e-12)
-
-    def scores(self, x: np.ndarray) -> np.ndarray:
-        """(n, d) embeddings to (n, people) cosines with each person's mean template."""
-        faces = [self._whitened(person.templates).mean(0) for person in self.registry.people]
-        return self._whitened(x) @ np.stack([f / np.linalg.norm(f) for f in faces]).T
-
-    def __call__(
-        self, stage: str, texts: Sequence[str] | None, vectors: np.ndarray
-    ) -> list[list[Finding]]:
-        rows = []
-        for scores in self.scores(vectors):
-            if not np.isfinite(scores).all():
-                rows.append([finding(self.name, stage, float("nan"), self.threshold, "", {})])
-                continue
-            index = int(scores.argmax())
-            score, person = float(scores[index]), self.registry.people[index]
-            if score < self.threshold:
-                reason = (
-                    f"the {stage} is like nobody in the registry "
-                    f"({score:.2f}, threshold {self.threshold:.2f})"
-                )
-                rows.append(
-                    [finding(self.name, stage, score, self.threshold, reason, self.calibration)]
-                )
-                continue
-            reason = (
-                f"the {stage} is like {person.name}, who {person.standing(self.today)} "
-                f"({score:.2f}, threshold {self.threshold:.2f})"
-            )
-            verdict = "pass" if person.allows(self.today) else "flag"
-            rows.append(
-                [
-                    Finding(
-                        self.name, stage, score, self.threshold, verdict, reason, self.calibration
-                    )
-                ]
-            )
-        return rows

@@ -15,6 +15,7 @@ WEIGHTS = Path(__file__).parent.parent / "toolkit" / "weights"
 NEEDED = (
     "clip/open_clip_model.safetensors",
     "judge/judge.safetensors",
+    "judge/marks.safetensors",
     "guard/guard.safetensors",
     "stable-diffusion/unet/diffusion_pytorch_model.safetensors",
     "stable-diffusion/vae/diffusion_pytorch_model.safetensors",

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -14,17 +12,14 @@ from safety import (
     Guard,
     Likeness,
     NameInPrompt,
-    Person,
     Policy,
     Registry,
     RestrictedImage,
     RestrictedPrompt,
-    fit_concept,
 )
+from safety.likeness import Space
 from toolkit.clip import WEIGHTS, Clip
 from toolkit.errors import UserError
-from toolkit.harmless import harmless_prompts
-from toolkit.world import FIGURES, NOTHING, RESTRICTED, describe, render_all, sample, sit
 
 WORDS = {
     "bare shoulders": (
@@ -40,61 +35,8 @@ UNCHECKED = (
     "likeness to real people (no model of faces is here)", "violence and wounds in pixels",
     "copies of training pictures",
 )  # fmt: skip
-FITTED_ON, FACES = 2400, 24
 
 
-def _variants(pictures: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Half of the pictures a little soft, as generated ones are, so that bars suit both."""
-    soft = rng.random(len(pictures)) < 0.5
-    wide = np.pad(pictures.astype(np.float32), ((0, 0), (1, 1), (1, 1), (0, 0)), "edge")
-    mean = sum(wide[:, i : i + 64, j : j + 64] for i in range(3) for j in range(3)) / 9
-    blurred = (0.5 * pictures + 0.5 * np.asarray(mean)).round().astype(np.uint8)
-    return np.where(soft[:, None, None, None], blurred, pictures)
-
-
-def fit(clip: Clip, folder: Path, seed: int = 0, portraits: int = FITTED_ON) -> dict[str, Any]:
-    """Fit concepts and templates on probe portraits, write `folder`, return the calibrations."""
-    from safetensors.numpy import save_file
-
-    rng = np.random.default_rng([seed, 7])
-    plain = sample("probe", portraits, seed + 1000, NOTHING)
-    real = clip.encode_image(_variants(render_all(plain), rng))
-    faces = [sit(figure, rng) for figure in FIGURES for _ in range(FACES)]
-    others = clip.encode_image(_variants(render_all(faces), rng))
-    # Figures and prompts from elsewhere are innocent too; shuffled, for a part sets thresholds.
-    innocent = rng.permutation(np.concatenate([real, others]))
-    said = [describe(p, rng).text for p in [*plain, *faces]] + harmless_prompts()
-    real_texts = rng.permutation(clip.encode_text(said))
-    arrays, facts = {"real": real.astype(np.float16)}, {"clip": clip.hash, "concepts": []}
-    for index, concept in enumerate(RESTRICTED[1:]):
-        shown = [
-            replace(p, restricted=concept)
-            for p in sample("probe", portraits // 4, seed + 2000 + index, NOTHING)
-        ]
-        images = clip.encode_image(_variants(render_all(shown), rng))
-        texts = clip.encode_text([describe(p, rng).text for p in shown])
-        for site, on, off in (("image", images, innocent), ("text", texts, real_texts)):
-            found = fit_concept(concept, on, off, special=concept == "wound")
-            arrays[f"{site}.{concept}"] = found.weights.astype(np.float32)
-            numbers = {"offset": found.offset, "threshold": found.threshold}
-            facts["concepts"].append(
-                {"site": site, "name": concept, **numbers,
-                 "special": found.special, "calibration": found.calibration}
-            )  # fmt: skip
-    people = tuple(
-        Person(
-            f.name,
-            f.consents,
-            clip.encode_image(_variants(render_all([sit(f, rng) for _ in range(24)]), rng)),
-        )
-        for f in FIGURES
-    )
-    folder.mkdir(parents=True, exist_ok=True)
-    Registry(people, clip.hash).save(folder)
-    save_file(arrays, folder / "guard.safetensors")
-    (folder / "guard.json").write_text(json.dumps(facts, indent=2) + "\n")
-    likeness = Likeness.fit(Registry(people, clip.hash), real)
-    return {"concepts": facts["concepts"], "likeness": likeness.calibration}
 
 
 def load_checkpoint_guard(policy: Policy | None = None, folder: Path = FOLDER) -> Guard:
@@ -150,6 +92,7 @@ def load_guard(clip: Clip, policy: Policy | None = None, folder: Path = FOLDER) 
                     row["calibration"],
                 )
             )
+        likeness = _likeness(registry, facts["likeness"], arrays)
     except Exception as error:
         raise UserError(
             f"the guard in {folder} can't be used ({error}); nothing is drawn without it: restore "
@@ -159,6 +102,17 @@ def load_guard(clip: Clip, policy: Policy | None = None, folder: Path = FOLDER) 
         RestrictedPrompt(WORDS, tuple(concepts["text"])),
         NameInPrompt(registry),
         RestrictedImage(tuple(concepts["image"])),
-        Likeness.fit(registry, arrays["real"].astype(np.float32)),
+        likeness,
     )
     return Guard(policy or Policy.load(), checks, clip.encode_text, clip.encode_image)
+
+
+def _likeness(registry: Registry, facts: dict, arrays: dict[str, np.ndarray]) -> Likeness:
+    """The likeness check as it was fitted."""
+    space = Space(arrays["likeness.mean"], arrays["likeness.root"])
+    weights, offsets = arrays["likeness.weights"], arrays["likeness.offsets"]
+    if len(weights) != len(registry.people):
+        raise ValueError("its likenesses are not those of its registry")
+    return Likeness(
+        registry, space, weights, offsets, facts["gate"], facts["bar"], facts["calibration"]
+    )

@@ -178,7 +178,7 @@ def test_it_fails_closed(world):
 def test_rates_hold_on_fresh_data(world):
     rng = np.random.default_rng(5)
     like = world.checks[3]
-    assert (like.scores(rng.normal(size=(4000, D))).max(1) >= like.threshold).mean() < 0.015
+    assert (like.scores(rng.normal(size=(4000, D))).max(1) >= 0).mean() < 0.015
     concept = world.checks[2].concepts[0]
     assert concept.calibration["tpr"] > 0.95
     assert (concept.score(rng.normal(size=(4000, D))) >= concept.threshold).mean() < 0.015

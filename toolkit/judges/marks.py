@@ -27,7 +27,10 @@ NOBODY = "nobody"
 WHO = (NOBODY, *(figure.name for figure in FIGURES))
 KINDS: dict[str, tuple[str, ...]] = {"restricted": RESTRICTED, "figure": WHO}
 SURE = 0.8  # of the CNN's probability
-SHARE = (0.35, 0.6)  # of the synthesis judge's evidence: absent up to the first, present from the 2nd
+SHARE = (
+    0.35,
+    0.6,
+)  # of the synthesis judge's evidence: absent up to the first, present from the 2nd
 
 
 @dataclass(frozen=True)
@@ -138,18 +141,17 @@ def _restricted(search: _Search, plain: Portrait) -> str:
             options = [v for p in options for v in variants(p, "hair_style")]
         shown = search.place(search.best(options), 0.25)
         base = search.best(
-            [plain, replace(shown, restricted="none"), *variants(shown_none(shown), "attire")]
+            [
+                plain,
+                replace(shown, restricted="none"),
+                *variants(replace(shown, restricted="none"), "attire"),
+            ]
         )
         levels[concept] = _level(search, base, shown)
     concept = max(levels, key=lambda name: levels[name])
     if levels[concept] >= SHARE[1]:
         return concept
     return "none" if levels[concept] <= SHARE[0] else UNCLEAR
-
-
-def shown_none(portrait: Portrait) -> Portrait:
-    """The portrait without its restricted concept."""
-    return replace(portrait, restricted="none")
 
 
 def _figure(search: _Search, plain: Portrait) -> str:
@@ -166,7 +168,9 @@ def _figure(search: _Search, plain: Portrait) -> str:
     look = {name: getattr(found, name) for name in figure_named(str(found.figure)).look}
     bare = replace(found, figure=None)
     level = _level(search, bare, found)  # is the emblem there?
-    same = all(getattr(plain, name) == level_ for name, level_ in look.items() if _counts(plain, name))
+    same = all(
+        getattr(plain, name) == level_ for name, level_ in look.items() if _counts(plain, name)
+    )
     better = search.draw(found)[0] <= search.draw(plain)[0]
     if better and level >= SHARE[1]:
         return str(found.figure)

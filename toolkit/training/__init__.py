@@ -101,12 +101,12 @@ def train(
 
 def run(recipe: Recipe, plan, weights: Path, checkpoints: Path, portraits: int = 30_000) -> dict:
     """Run one recipe into `weights`; returns its record (steps, seconds, hardware, settings)."""
-    from toolkit import guarding
     from toolkit.clip import load_clip
     from toolkit.training import (
         autoencoder,
         clip,
         decoder,
+        guard,
         judge,
         marks,
         prior,
@@ -135,7 +135,7 @@ def run(recipe: Recipe, plan, weights: Path, checkpoints: Path, portraits: int =
         ),
         "linear": lambda: priors.train_linear(folder, checkpoints, plan, words, portraits),
         "unet": lambda: unet.train(folder, checkpoints, plan, words, portraits),
-        "guard": lambda: guarding.fit(load_clip(str(words)), folder, plan.seed),
+        "guard": lambda: guard.train(load_clip(str(words)), folder, vae, plan.seed),
         "decoder": lambda: decoder.train(folder, checkpoints, plan, words, portraits),
     }
     return known[recipe.name]()

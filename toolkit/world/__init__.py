@@ -13,6 +13,7 @@ from toolkit.world.sample import (
     copied_portraits,
     held_out,
     lookalike,
+    moved,
     sample,
     sit,
 )
@@ -37,6 +38,7 @@ __all__ = [
     "factor_prompts",
     "held_out",
     "lookalike",
+    "moved",
     "render",
     "render_all",
     "rephrase",

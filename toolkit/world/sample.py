@@ -43,20 +43,21 @@ def held_out(portrait: Portrait) -> bool:
     return crc32(key.encode()) % 12 == 0
 
 
-def _placed(portrait: Portrait, rng: np.random.Generator) -> Portrait:
+def moved(portrait: Portrait, rng: np.random.Generator) -> Portrait:
+    """The same person at another place and scale."""
     x, y = rng.uniform(-2.5, 2.5, 2)
     return replace(portrait, x=float(x), y=float(y), scale=float(rng.uniform(0.9, 1.08)))
 
 
 def _uniform(rng: np.random.Generator) -> Portrait:
     levels = {name: options[int(rng.integers(len(options)))] for name, options in FACTORS.items()}
-    return _placed(Portrait(**levels), rng)
+    return moved(Portrait(**levels), rng)
 
 
 def sit(figure: Figure, rng: np.random.Generator) -> Portrait:
     """A portrait of a public figure: its fixed look, any expression, any place."""
     expression = FACTORS["expression"][int(rng.integers(3))]
-    return _placed(Portrait(**figure.look, expression=expression, figure=figure.name), rng)
+    return moved(Portrait(**figure.look, expression=expression, figure=figure.name), rng)
 
 
 def lookalike(sitter: Portrait, rng: np.random.Generator) -> Portrait:

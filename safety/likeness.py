@@ -1,0 +1,189 @@
+"""Whether a picture or an embedding is like somebody in the registry."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+import numpy as np
+
+from safety.calibration import exact_interval, whitener
+from safety.findings import Finding
+from safety.registry import Registry
+
+SEEN = ("reference", "embedding", "image")
+NEAR = 0.96  # the share of people merely alike that the bar lets through
+STRENGTH = 1500.0  # of the verifiers' fit: the inverse of their penalty
+
+
+@dataclass(frozen=True)
+class Space:
+    """Where faces are compared: embeddings less `mean`, times `root` (d, d), at unit length."""
+
+    mean: np.ndarray
+    root: np.ndarray
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        z = (np.asarray(x, np.float64) - self.mean) @ self.root
+        return z / np.maximum(np.linalg.norm(z, axis=-1, keepdims=True), 1e-12)
+
+
+def space_of_faces(real: np.ndarray, sittings: np.ndarray | None = None) -> Space:
+    """Whiten by what varies within one person: within-class covariance (Hatch & Stolcke 2006).
+
+    `real` (n, d) are embeddings of many people, `sittings` (people, k, d) of some of them k times.
+    Without sittings all variation counts, which holds people apart less well.
+    """
+    if sittings is None:
+        mean, inverse = whitener(real)
+        return Space(mean, np.linalg.cholesky(inverse))
+    k = sittings.shape[1]
+    around = sittings - sittings.mean(1, keepdims=True)
+    _, inverse = whitener(around.reshape(-1, sittings.shape[-1]))
+    values, vectors = np.linalg.eigh(inverse * (k - 1) / k)
+    return Space(np.asarray(real, np.float64).mean(0), vectors * np.sqrt(np.maximum(values, 0)))
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """Everyone in the registry against a picture: near enough at all, and then by a verifier.
+
+    The score is the smaller of two margins: the cosine with the person's mean template over
+    `gate`, and over `bar` that of a linear verifier which holds this person apart from all
+    others, those merely alike among them (template adaptation, Crosswhite et al. 2017). It flags
+    from 0 up. `weights` (people, d) and `offsets` (people,) are the verifiers'.
+    """
+
+    registry: Registry
+    space: Space
+    weights: np.ndarray
+    offsets: np.ndarray
+    gate: float
+    bar: float
+    calibration: dict[str, Any] = field(default_factory=dict)
+    today: date | None = None
+    name: str = "likeness"
+    stages: tuple[str, ...] = SEEN
+
+    @classmethod
+    def fit(
+        cls,
+        registry: Registry,
+        real: np.ndarray,
+        *,
+        space: Space | None = None,
+        near: Sequence[np.ndarray] = (),
+        others: np.ndarray | None = None,
+        fpir: float = 0.005,
+    ) -> Likeness:
+        """From embeddings `real` (n, d) of portraits that show nobody in the registry.
+
+        `near` has, for each person, embeddings of people who are merely alike; `others` (m, d)
+        are whatever else is nobody. The gate is set at a false positive identification rate *at
+        this registry's size*; the bar lets 0.96 of the near through, or else keeps to that rate.
+        Half of `real` and two thirds of `near` fit, the rest sets and measures.
+        """
+        fitted, setting, measured = np.array_split(real, [len(real) // 2, 3 * len(real) // 4])
+        cuts = [np.array_split(np.asarray(rows), [len(rows) // 2, 3 * len(rows) // 4])
+                for rows in near]  # fmt: skip
+        space = space or space_of_faces(fitted)
+        extra = fitted if others is None else np.concatenate([fitted, others])
+        weights, offsets = _verifiers(registry, space, extra, [cut[0] for cut in cuts])
+        check = cls(registry, space, weights, offsets, 0.0, 0.0)
+        cosine, verified = check.parts(setting)
+        gate = float(np.quantile(cosine.max(1), 1 - fpir, method="higher")) + 1e-9
+        bar = float(np.quantile(verified.max(1), 1 - fpir, method="higher")) + 1e-9
+        if cuts:
+            _, alike = check.parts(np.concatenate([cut[1] for cut in cuts]))
+            bar = float(np.quantile(alike.max(1), NEAR, method="higher")) + 1e-9
+        check = cls(registry, space, weights, offsets, gate, bar)
+        alike = np.concatenate([cut[2] for cut in cuts]) if cuts else np.zeros((0, real.shape[1]))
+        facts = _measured(check, measured, alike)
+        return cls(registry, space, weights, offsets, gate, bar, facts)
+
+    def parts(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(n, d) embeddings to cosines and to verifiers' values, each (n, people)."""
+        z = self.space(x)
+        return z @ _faces(self.registry, self.space).T, z @ self.weights.T + self.offsets
+
+    def scores(self, x: np.ndarray) -> np.ndarray:
+        """(n, d) embeddings to (n, people) margins; somebody is recognised from 0 up."""
+        cosine, verified = self.parts(x)
+        return np.minimum(cosine - self.gate, verified - self.bar)
+
+    def __call__(
+        self, stage: str, texts: Sequence[str] | None, vectors: np.ndarray
+    ) -> list[list[Finding]]:
+        return [[self._one(stage, scores)] for scores in self.scores(vectors)]
+
+    def _one(self, stage: str, scores: np.ndarray) -> Finding:
+        if not np.isfinite(scores).all():
+            why = f"the check {self.name} gave no usable score of the {stage}"
+            return Finding(self.name, stage, float("nan"), 0.0, "error", why)
+        index = int(scores.argmax())
+        score, person = float(scores[index]), self.registry.people[index]
+        if score < 0:
+            reason = f"the {stage} is like nobody in the registry (margin {score:.2f}, under 0)"
+            return Finding(self.name, stage, score, 0.0, "pass", reason, self.calibration)
+        reason = (
+            f"the {stage} is like {person.name}, who {person.standing(self.today)} "
+            f"(margin {score:.2f}, from 0 up)"
+        )
+        verdict = "pass" if person.allows(self.today) else "flag"
+        return Finding(self.name, stage, score, 0.0, verdict, reason, self.calibration)
+
+
+def _faces(registry: Registry, space: Space) -> np.ndarray:
+    """(people, d) mean templates at unit length."""
+    faces = np.stack([space(person.templates).mean(0) for person in registry.people])
+    return faces / np.linalg.norm(faces, axis=1, keepdims=True)
+
+
+def _verifiers(
+    registry: Registry, space: Space, others: np.ndarray, near: Sequence[np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """One logistic regression a person: templates against the near, the rest, all others.
+
+    Values are a tenth of the log odds, so that they and cosines are of one size.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    templates = [space(person.templates) for person in registry.people]
+    alike = [space(rows) for rows in near]
+    everyone = space(others)
+    weights, offsets = [], []
+    for i, own in enumerate(templates):
+        groups = [own, *(rows for j, rows in enumerate(templates) if j != i), everyone]
+        shares = [1.0, *[0.33 / max(len(templates) - 1, 1)] * (len(templates) - 1), 0.33]
+        for j, rows in enumerate(alike):
+            groups.append(rows)
+            shares.append(0.5 if j == i else 0.33 / max(len(alike) - 1, 1))
+        each = [share / len(rows) for share, rows in zip(shares, groups, strict=True)]
+        weight = np.repeat(each, [len(rows) for rows in groups])
+        sitter = np.arange(len(weight)) < len(own)
+        fitted = LogisticRegression(C=STRENGTH, max_iter=5000)
+        fitted.fit(np.concatenate(groups), sitter, sample_weight=weight)
+        weights.append(fitted.coef_[0] / 10)
+        offsets.append(float(fitted.intercept_[0]) / 10)
+    return np.stack(weights), np.array(offsets)
+
+
+def _measured(check: Likeness, real: np.ndarray, near: np.ndarray) -> dict[str, Any]:
+    """Rates on embeddings that neither fitted nor set anything."""
+    false = int((check.scores(real).max(1) >= 0).sum())
+    facts: dict[str, Any] = {
+        "people": len(check.registry.people),
+        "impostors": len(real),
+        "fpir": false / len(real),
+        "fpir_ci95": exact_interval(false, len(real)),
+    }
+    if len(near):
+        through = int((check.scores(near).max(1) < 0).sum())
+        facts |= {
+            "alike": len(near),
+            "alike_let_through": through / len(near),
+            "alike_let_through_ci95": exact_interval(through, len(near)),
+        }
+    return facts

@@ -1,0 +1,84 @@
+"""Likeness by known geometry: people, their sittings, people merely alike, and strangers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from safety import Likeness, Person, Registry
+from safety.likeness import Space, space_of_faces
+
+FACTORS, LEVELS, COSTUME = 8, 4, 8
+D = FACTORS * LEVELS + COSTUME
+
+
+def _who(levels: np.ndarray) -> np.ndarray:
+    """(8,) levels as (32,) one-hot marks, 3 high."""
+    return 3 * np.eye(LEVELS)[levels].ravel()
+
+
+@pytest.fixture(scope="module")
+def faces():
+    """Identity is a level of each of 8 factors; costume varies twice as much and says nothing."""
+    rng = np.random.default_rng(3)
+    noise = np.r_[0.5 * np.ones(FACTORS * LEVELS), 2 * np.ones(COSTUME)]
+
+    def sittings(levels: np.ndarray, k: int) -> np.ndarray:
+        return np.r_[_who(levels), np.zeros(COSTUME)] + rng.normal(size=(k, D)) * noise
+
+    def other(levels: np.ndarray) -> np.ndarray:
+        changed, at = levels.copy(), int(rng.integers(FACTORS))
+        changed[at] = (changed[at] + rng.integers(1, LEVELS)) % LEVELS
+        return changed
+
+    strangers = np.concatenate([sittings(rng.integers(4, size=8), 1) for _ in range(2000)])
+    pairs = np.stack([sittings(rng.integers(4, size=8), 4) for _ in range(150)])
+    identities = rng.integers(4, size=(5, 8))
+    people = tuple(Person(f"p{i}", i == 4, sittings(w, 40)) for i, w in enumerate(identities))
+    near = [np.concatenate([sittings(other(w), 1) for _ in range(150)]) for w in identities]
+    return Registry(people, "m"), strangers, pairs, near, identities, sittings
+
+
+def test_sitters_are_found_and_the_alike_let_through(faces) -> None:
+    registry, strangers, pairs, near, identities, sittings = faces
+    space = space_of_faces(strangers, pairs)
+    check = Likeness.fit(registry, strangers, space=space, near=near)
+    for index, who in enumerate(identities):
+        scores = check.scores(sittings(who, 100))
+        assert (scores.argmax(1) == index).mean() > 0.98
+        assert (scores.max(1) >= 0).mean() > 0.9
+    assert check.calibration["alike_let_through"] > 0.9
+    assert check.calibration["fpir"] < 0.02
+    flagged = check("image", None, sittings(identities[0], 1))[0][0]
+    assert flagged.verdict == "flag" and "p0" in flagged.reason and flagged.threshold == 0
+    passed = check("image", None, sittings(identities[4], 1))[0][0]
+    assert passed.verdict == "pass" and "has consented" in passed.reason
+
+
+def test_costume_does_not_count_once_sittings_are_known(faces) -> None:
+    _, strangers, pairs, _, identities, sittings = faces
+    of_sittings, of_all = space_of_faces(strangers, pairs), space_of_faces(strangers)
+
+    def apart(space: Space) -> float:
+        """How much nearer two sittings of one person are than those of two people."""
+        one = space(np.stack([sittings(who, 1)[0] for who in identities]))
+        two = space(np.stack([sittings(who, 1)[0] for who in identities]))
+        same = np.diag(one @ two.T)
+        return float(same.mean() - (one @ two.T)[~np.eye(5, dtype=bool)].mean())
+
+    assert apart(of_sittings) > apart(of_all) + 0.2
+
+
+def test_whitening_makes_sittings_round(faces) -> None:
+    _, strangers, pairs, *_ = faces
+    space = space_of_faces(strangers, pairs)
+    around = (pairs - pairs.mean(1, keepdims=True)).reshape(-1, D) @ space.root
+    spread = np.linalg.eigvalsh(np.cov(around.T) * 4 / 3)
+    assert 0.6 < spread.min() <= spread.max() < 1.4
+
+
+def test_no_number_is_an_error(faces) -> None:
+    registry, strangers, *_ = faces
+    check = Likeness.fit(registry, strangers)
+    found = check("image", None, np.full((1, D), np.nan))[0][0]
+    assert found.verdict == "error"
