@@ -37,8 +37,6 @@ UNCHECKED = (
 )  # fmt: skip
 
 
-
-
 def load_checkpoint_guard(policy: Policy | None = None, folder: Path = FOLDER) -> Guard:
     """The guard of real checkpoints, whose pictures the world's CLIP and its checks can't judge.
 
