@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from benchmarks._library import Unclip, as_bytes
 from benchmarks.rows import Row
 
 PROMPTS = ("a smiling chef", "two dogs on a green hill", "an old doctor", "a red house")
@@ -71,7 +72,7 @@ def library(
             texts, generator=sources, decoder_num_inference_steps=steps, output_type="np",
             decoder_guidance_scale=guidance,
         )  # fmt: skip
-        return _bytes(out.images)
+        return as_bytes(out.images)
     pipe = DiffusionPipeline.from_pretrained(folder, dtype=torch.float32)
     _quiet(pipe)
     if kind == "KandinskyV22Pipeline":
@@ -85,7 +86,7 @@ def library(
             given.image_embeds, given.negative_image_embeds, height=side, width=side,
             num_inference_steps=steps, generator=sources, **common,
         )  # fmt: skip
-        return _bytes(out.images)
+        return as_bytes(out.images)
     if kind == "StableUnCLIPImg2ImgPipeline":
         common["image_embeds"] = torch.from_numpy(embeddings)
     side = pipe.unet.config.sample_size * pipe.vae_scale_factor
@@ -93,7 +94,7 @@ def library(
         prompt=texts, height=side, width=side, num_inference_steps=steps, generator=sources,
         **common,
     )  # fmt: skip
-    return _bytes(out.images)
+    return as_bytes(out.images)
 
 
 def _karlo(folder: Path):
@@ -116,10 +117,6 @@ def _karlo(folder: Path):
 
 def _quiet(pipe: Any) -> None:
     pipe.set_progress_bar_config(disable=True)
-
-
-def _bytes(images: np.ndarray) -> np.ndarray:
-    return (np.asarray(images) * 255).round().astype(np.uint8)
 
 
 def difference(ours: np.ndarray, theirs: np.ndarray) -> int:
@@ -165,11 +162,7 @@ def _kinds(prompts, seeds) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
 
 
 def _shipped(prompts, seeds) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-    """Our trained pipelines: Stable Diffusion as the library draws it, and unCLIP's decoder.
-
-    The decoder's sampler (guidance in part of the steps only) is nobody's pipeline: it is drawn
-    again with the library's networks and sampler, one picture at a time.
-    """
+    """Our trained pipelines: Stable Diffusion as the library draws it, and unCLIP's decoder."""
     import torch
     from diffusers import DiffusionPipeline
 
@@ -187,49 +180,11 @@ def _shipped(prompts, seeds) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     yield (
         "shipped stable diffusion",
         sd.generate(prompts, seeds, steps=20, guidance=3.0, rescale=0.5).images,
-        _bytes(out.images),
+        as_bytes(out.images),
     )
     unclip = load_pipeline("unclip")
     given = unclip.imagine(unclip.clip.encode(list(prompts)), seeds)
     ours = unclip.decode(given, seeds, steps=20, guidance=2.0)
-    theirs = [_decoded(unclip.folder, given[i : i + 1], s) for i, s in enumerate(seeds)]
+    plain = Unclip(unclip.folder)
+    theirs = [plain.decode(given[i : i + 1], s, 20, 2.0) for i, s in enumerate(seeds)]
     yield "shipped unclip decoder", ours, np.concatenate(theirs)
-
-
-def _decoded(folder: Path, given, seed: int) -> np.ndarray:
-    import torch
-    from diffusers import DDIMScheduler, UNet2DConditionModel, UNet2DModel
-
-    from toolkit.pipelines.batch import generators, noise
-    from toolkit.pipelines.real.parts import model_class
-    from toolkit.pipelines.unclip import GUIDED_BELOW, UPSAMPLER_STEPS
-
-    decoder = UNet2DConditionModel.from_pretrained(folder / "decoder").float().eval()
-    large = UNet2DModel.from_pretrained(folder / "super_res_first").float().eval()
-    text = model_class("UnCLIPTextProjModel").from_pretrained(folder / "text_proj").float().eval()
-    sources = generators([seed])
-    with torch.no_grad():
-        tokens, added = text(
-            image_embeddings=given, prompt_embeds=torch.zeros(2, given.shape[1]),
-            text_encoder_hidden_states=torch.zeros(2, 1, given.shape[1]),
-            do_classifier_free_guidance=True,
-        )  # fmt: skip
-        schedule = DDIMScheduler.from_pretrained(folder / "decoder_scheduler")
-        schedule.set_timesteps(20)
-        x = noise((3, 32, 32), sources)
-        for time in schedule.timesteps:
-            out = decoder(torch.cat([x, x]), time, tokens, class_labels=added).sample
-            without, wanted = out.chunk(2)
-            if int(time) <= GUIDED_BELOW:
-                wanted = without + 2.0 * (wanted - without)
-            x = schedule.step(wanted, time, x).prev_sample
-        seen = torch.nn.functional.interpolate(
-            x.clamp(-1, 1), scale_factor=2, mode="bicubic", align_corners=False
-        )
-        schedule = DDIMScheduler.from_pretrained(folder / "super_res_scheduler")
-        schedule.set_timesteps(UPSAMPLER_STEPS)
-        x = noise((3, 64, 64), sources)
-        for time in schedule.timesteps:
-            x = schedule.step(large(torch.cat([x, seen], 1), time).sample, time, x).prev_sample
-    shown = (x.clamp(-1, 1) + 1) / 2
-    return _bytes(shown.permute(0, 2, 3, 1).numpy())

@@ -10,10 +10,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from benchmarks import attention, spine
+from benchmarks._alone import alone
 from benchmarks._measures import asked_matrix, bootstrap, exact_interval
 from benchmarks._measures import factor_accuracies as accuracies
 from benchmarks._parity import parity
-from benchmarks._speed import speed
+from benchmarks._speed import FULL as FULL_SPEED
+from benchmarks._speed import QUICK as QUICK_SPEED
+from benchmarks._speed import quality
 from benchmarks.rows import Row
 from toolkit.world import FACTORS, Portrait, held_out, render_all, sample, visible_levels
 
@@ -329,8 +332,9 @@ def words(seed: int, size: Size) -> Iterator[tuple[list[Row], list[dict]]]:
 
 
 def seconds(seed: int, size: Size) -> Iterator[tuple[list[Row], list[dict]]]:
-    """`same_steps_speed` and `matched_quality_speed`."""
-    yield from speed(seed, size.prompts)
+    """`same_steps_speed` and `matched_quality_speed`, with the accuracy that speed costs."""
+    yield alone("_speed", "speed", seed, size is not FULL)
+    yield from quality(seed, QUICK_SPEED if size is not FULL else FULL_SPEED)
 
 
 PARTS = (prompts, pictures, priors, inversion, text_diffs, words, parity, seconds)

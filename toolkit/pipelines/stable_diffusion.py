@@ -13,6 +13,7 @@ from probes import Space
 from toolkit.clip import Clip, file_hash
 from toolkit.errors import UserError
 from toolkit.pipelines.batch import Batch, Edit, Trace, check_request, generators, noise
+from toolkit.pipelines.onednn import hasten, share_halves
 from toolkit.pipelines.words import remember_words
 from toolkit.training.data import to_pictures, to_tensor
 
@@ -46,6 +47,9 @@ class StableDiffusion:
             ) from error
         for network in (self.unet, self.vae):  # convolutions run faster so on a CPU
             network.to(memory_format=torch.channels_last)
+        for network in (self.unet, self.text, clip.model):
+            hasten(network)
+        share_halves(self.unet)
         remember_words(self.unet)
         self.folder, self.clip = folder, clip
         self.hash = file_hash(folder / "unet" / "diffusion_pytorch_model.safetensors")

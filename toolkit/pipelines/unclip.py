@@ -14,6 +14,7 @@ from probes import Space
 from toolkit.clip import Clip, TextEncoding, file_hash
 from toolkit.errors import UserError
 from toolkit.pipelines.batch import Batch, Edit, Trace, check_request, generators, noise
+from toolkit.pipelines.onednn import hasten, share_halves
 from toolkit.priors import load_prior
 from toolkit.training.data import to_pictures
 from toolkit.training.decoder import project
@@ -78,6 +79,9 @@ class UnClip:
             ) from error
         for network in (self.decoder, self.upsampler):  # convolutions run faster so on a CPU
             network.to(memory_format=torch.channels_last)
+        for network in (self.decoder, self.upsampler, self.text_proj, clip.model):
+            hasten(network)
+        share_halves(self.decoder)
         self.folder, self.clip = folder, clip
         self.hash = file_hash(folder / "decoder" / "diffusion_pytorch_model.safetensors")
         self.space = Space(clip.hash, self.site)

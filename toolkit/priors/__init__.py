@@ -34,6 +34,7 @@ def known_prior(name: str) -> str:
 
 def load_prior(name: str, folder: Path, clip: Clip) -> Prior:
     """A prior of an unCLIP folder. Raises UserError naming those there are."""
+    from toolkit.pipelines.onednn import hasten
     from toolkit.priors.autoregressive import AutoregressivePrior
     from toolkit.priors.diffusion import DiffusionPrior
     from toolkit.priors.flow import FlowPrior
@@ -48,7 +49,7 @@ def load_prior(name: str, folder: Path, clip: Clip) -> Prior:
         "none": lambda folder: NoPrior(),
     }
     try:
-        return kinds[known_prior(name)](folder)
+        prior = kinds[known_prior(name)](folder)
     except UserError:
         raise
     except Exception as error:
@@ -56,6 +57,9 @@ def load_prior(name: str, folder: Path, clip: Clip) -> Prior:
             f"the {name} prior in {folder} can't be read ({error}); restore its files or train it: "
             f"pellucid train {RECIPE_OF.get(name, name)}"
         ) from error
+    if hasattr(prior, "model"):
+        hasten(prior.model)
+    return prior
 
 
 RECIPE_OF = {"diffusion": "prior", "linear-500": "linear"}

@@ -11,6 +11,7 @@ import torch
 
 from toolkit.clip import Clip, TextEncoding
 from toolkit.priors.candidates import best_of, starts
+from toolkit.priors.shorten import shortened
 
 STEPS, GUIDANCE = 10, 1.5
 
@@ -42,19 +43,16 @@ class DiffusionPrior:
         """
         n, d = text.embedding.shape
         x = starts(seeds, 2, d)
-        given, states, mask = (
-            t.repeat_interleave(2, 0) for t in (text.embedding, text.states, text.mask)
-        )
+        model, *own = shortened(self.model, text)
+        given, states, mask = (t.repeat_interleave(2, 0) for t in (text.embedding, *own))
+        bare, *own = shortened(self.model, self.nothing)
+        blank = [t.expand(2 * n, *t.shape[1:]) for t in (self.nothing.embedding, *own)]
         self.scheduler.set_timesteps(steps)
         kept = []
         for time in self.scheduler.timesteps:
-            clean = self.model(x, time, given, states, mask).predicted_image_embedding
+            clean = model(x, time, given, states, mask).predicted_image_embedding
             if guidance != 1:
-                none = self.nothing
-                blank = (
-                    t.expand(2 * n, *t.shape[1:]) for t in (none.embedding, none.states, none.mask)
-                )
-                base = self.model(x, time, *blank).predicted_image_embedding
+                base = bare(x, time, *blank).predicted_image_embedding
                 clean = base + guidance * (clean - base)
             x = self.scheduler.step(clean, time, x).prev_sample
             kept.append(self.model.post_process_latents(clean))

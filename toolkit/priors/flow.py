@@ -16,6 +16,7 @@ import torch
 
 from toolkit.clip import TextEncoding
 from toolkit.priors.candidates import best_of, starts
+from toolkit.priors.shorten import shortened
 
 STEPS = 8
 
@@ -41,13 +42,12 @@ class FlowPrior:
         """(n, d) unit image embeddings: of each seed's candidates the one nearest the text."""
         d = text.embedding.shape[1]
         x = starts(seeds, candidates, d)
-        given, states, mask = (
-            t.repeat_interleave(candidates, 0) for t in (text.embedding, text.states, text.mask)
-        )
+        model, *own = shortened(self.model, text)
+        given, states, mask = (t.repeat_interleave(candidates, 0) for t in (text.embedding, *own))
         kept = []
         for step in range(steps):
             time = step / steps
-            speed = self.model(x, 1000 * time, given, states, mask).predicted_image_embedding
+            speed = model(x, 1000 * time, given, states, mask).predicted_image_embedding
             kept.append(self.model.post_process_latents(x + (1 - time) * speed))
             x = x + speed / steps
         found = self.model.post_process_latents(x)

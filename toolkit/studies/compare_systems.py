@@ -157,7 +157,9 @@ def operations(generate: Callable[..., Any]) -> int:
     """Floating-point operations of one picture: products and convolutions, as torch counts."""
     from torch.utils.flop_counter import FlopCounterMode
 
-    with FlopCounterMode(display=False) as counter:
+    from toolkit.pipelines.onednn import FLOPS
+
+    with FlopCounterMode(display=False, custom_mapping=FLOPS) as counter:
         generate(["a portrait of a person"], [0])
     return int(counter.get_total_flops())
 

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from toolkit.errors import UserError
+from toolkit.pipelines.onednn import hasten
 from toolkit.pipelines.real.layout import KINDS, SCHEDULER, TOKENIZER, Needed, check_folder
 
 
@@ -94,6 +95,7 @@ def _network(class_name: str, where: Path, half: bool):
             f"the weights in {where} lack {lacks[0]} and {len(lacks) - 1} more of {class_name}; "
             "they belong to another model, or the file is damaged"
         )
+    hasten(model)
     return model.float().eval().requires_grad_(False).to(device())
 
 
