@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from probes.direction import Direction
+from probes.inputs import finite
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,8 @@ def agreement(directions: Sequence[Direction], real: np.ndarray | None = None) -
     V = np.stack([one.vector for one in directions]).astype(np.float64)  # (k, d)
     size = float(V.shape[1])
     if real is not None:
-        centred = np.asarray(real, np.float64) - np.mean(real, 0)
+        x = finite(real, what="real vectors", width=V.shape[1])
+        centred = x - x.mean(0)
         covariance = centred.T @ centred / len(centred)
         gram = V @ covariance @ V.T
         # How many dimensions a random direction really has there (participation ratio).

@@ -133,7 +133,7 @@ class CAVDirections(BaseEstimator):
         check_is_fitted(self, "cavs_")
         if name not in self.cavs_:
             raise ValueError(f"no CAV is named {name!r}; there is {', '.join(self.cavs_)}")
-        G = finite(gradients, what="gradients")
+        G = finite(gradients, what="gradients", width=self.random_.shape[1])
         mine = (self.cavs_[name] @ G.T > 0).mean(1)
         random = (self.random_ @ G.T > 0).mean(1)
         p = _welch(mine, random)

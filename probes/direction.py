@@ -63,9 +63,11 @@ class Direction:
                 f"the direction {self.name!r} has {vector.shape[0]} dimensions and its mean "
                 f"{np.shape(self.mean)}; give both the same"
             )
-        if not self.sigma >= 0:
+        if not np.isfinite(self.mean).all():
+            raise ValueError(f"the mean of the direction {self.name!r} has NaN or infinite numbers")
+        if not 0 <= self.sigma < np.inf:
             raise ValueError(
-                f"the direction {self.name!r} has sigma {self.sigma}; it can't be negative"
+                f"the direction {self.name!r} has sigma {self.sigma}; it must be 0 or more"
             )
         object.__setattr__(self, "vector", (vector / length).astype(np.float32))
         object.__setattr__(self, "mean", np.asarray(self.mean, np.float32))
@@ -79,13 +81,32 @@ class Direction:
                 "discover it again there"
             )
 
+    def _fitting(self, x: np.ndarray) -> np.ndarray:
+        x = np.asarray(x)
+        d = len(self.vector)
+        if not x.ndim or x.shape[-1] != d:
+            raise ValueError(
+                f"vectors of the shape {x.shape} don't fit the direction {self.name!r} of {d} "
+                "dimensions; take both from one model"
+            )
+        whole = np.isfinite(x).all(-1).ravel()
+        if not whole.all():
+            raise ValueError(f"row {int(np.argmin(whole))} of the vectors holds NaN or infinity")
+        return x
+
     def project(self, x: np.ndarray) -> np.ndarray:
         """(..., d) vectors to (...) positions along the direction, from the mean, in x's units."""
-        return (np.asarray(x) - self.mean) @ self.vector
+        return (self._fitting(x) - self.mean) @ self.vector
 
     def move(self, x: np.ndarray, strength: float) -> np.ndarray:
-        """(..., d) vectors moved by `strength` sigmas: x + strength * sigma * vector."""
-        return np.asarray(x) + np.float32(strength * self.sigma) * self.vector
+        """(..., d) vectors moved by `strength` sigmas: x + strength * sigma * vector.
+
+        Raises ValueError, as `project` does, for vectors of another width or a row that is not
+        finite, and for a strength that is none.
+        """
+        if not np.isfinite(strength):
+            raise ValueError(f"a strength of {strength} moves nowhere; give a finite number")
+        return self._fitting(x) + np.float32(strength * self.sigma) * self.vector
 
     def save(self, path: str | Path) -> Path:
         """Write `path` (.safetensors) and its JSON twin; both complete or neither new."""

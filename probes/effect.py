@@ -27,6 +27,8 @@ def exact_interval(hits: int, n: int, level: float = 0.95) -> tuple[float, float
     """
     from scipy.stats import beta
 
+    if not 0 <= hits <= n:
+        raise ValueError(f"{hits} of {n} is no proportion; give hits from 0 to n")
     if n == 0:
         return 0.0, 1.0
     tail = (1 - level) / 2
@@ -51,6 +53,14 @@ def steering_effect(
     work), when no random direction of equal norm stands beside it (a push far enough flips
     anything), and when many turn *unclear*: leakage counts only what could be read.
     """
+    for factor in (target, *before):
+        if factor not in before or factor not in after:
+            raise ValueError(f"{factor!r} was not read both before and after the edit")
+        if np.shape(before[factor]) != np.shape(after[factor]):
+            raise ValueError(
+                f"{factor} has {np.size(before[factor])} readings before and "
+                f"{np.size(after[factor])} after; read the same pictures twice"
+            )
     start = (before[target] != level) & (before[target] != unclear)
     now = after[target][start]
     hits, n = int((now == level).sum()), int(start.sum())

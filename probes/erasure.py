@@ -61,7 +61,7 @@ class LeaceEraser(BaseEstimator):
     def transform(self, X: Any) -> np.ndarray:
         """(n, d) vectors without the concept."""
         check_is_fitted(self, "projection_")
-        X = finite(X)
+        X = finite(X, width=len(self.mean_))
         return X - (X - self.mean_) @ self.projection_.T
 
 

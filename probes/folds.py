@@ -21,7 +21,10 @@ def assign_folds(n: int, folds: int, seed: int, groups: Sequence[Any] | None = N
     ids = np.arange(n) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
     count = int(ids.max()) + 1
     if folds < 2 or count < folds:
-        raise ValueError(f"{count} groups can't be split in {folds} folds; take fewer, at least 2")
+        raise ValueError(
+            f"{count} {'group' if count == 1 else 'groups'} can't be split in {folds} folds; take "
+            "fewer, at least 2"
+        )
     order = np.random.default_rng(seed).permutation(count)
     of_group = np.empty(count, int)
     of_group[order] = np.arange(count) % folds

@@ -9,10 +9,10 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.decomposition import FastICA
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from probes.direction import Direction, Space
-from probes.inputs import space_or_unknown
+from probes.inputs import checked, space_or_unknown
 
 
 class ICADirections(TransformerMixin, BaseEstimator):
@@ -43,12 +43,17 @@ class ICADirections(TransformerMixin, BaseEstimator):
 
     def fit(self, X: Any, y: None = None) -> ICADirections:
         """Fit on (n, d) vectors."""
-        X = np.asarray(validate_data(self, X, dtype=np.float64, ensure_min_samples=2))
+        X = checked(self, X, np.float64, reset=True)
         rank = int(np.linalg.matrix_rank(X - X.mean(0)))
-        if rank == 0:
-            raise ValueError("all vectors are the same; independent components need them to vary")
+        if not 1 <= self.n_components <= rank:
+            raise ValueError(
+                f"{self.n_components} components were asked for, but these {len(X)} vectors of "
+                f"{X.shape[1]} dimensions vary along {rank} only; ask for 1 to {rank}"
+                if rank
+                else "all vectors are the same; independent components need them to vary"
+            )
         self.ica_ = FastICA(
-            min(self.n_components, rank),
+            self.n_components,
             whiten="unit-variance",
             max_iter=self.max_iter,
             tol=1e-4,
@@ -82,5 +87,5 @@ class ICADirections(TransformerMixin, BaseEstimator):
     def transform(self, X: Any) -> np.ndarray:
         """(n, d) vectors to (n, k) sources of unit variance, in the directions' order and sign."""
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=np.float64, reset=False)
+        X = checked(self, X, np.float64, reset=False)
         return np.asarray(self.ica_.transform(X))[:, self.order_] * self.signs_

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import validate_data
 
 from probes.direction import Direction, Space
 
@@ -51,11 +53,24 @@ def space_or_unknown(space: Space | None) -> Space:
     return space or Space("unknown", "unknown")
 
 
-def finite(X: Any, dtype: Any = np.float64, what: str = "vectors") -> np.ndarray:
-    """(n, d) finite array of `dtype`. Raises ValueError naming the first row that is not."""
-    X = np.asarray(X, dtype)
+def finite(
+    X: Any, dtype: Any = np.float64, what: str = "vectors", width: int | None = None
+) -> np.ndarray:
+    """(n, d) finite array of `dtype`. Raises ValueError naming the first row that is not.
+
+    And for what are no numbers, and for another d than `width`.
+    """
+    try:
+        X = np.asarray(X, dtype)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{what} must be numbers in rows of one length ({error})") from error
     if X.ndim != 2 or not X.size:
         raise ValueError(f"{what} must be (n, d) with n and d at least 1, got shape {X.shape}")
+    if width is not None and X.shape[1] != width:
+        raise ValueError(
+            f"the {what} have {X.shape[1]} dimensions where {width} are expected; take both from "
+            "one model"
+        )
     whole = np.isfinite(X).all(1)
     if not whole.all():
         bad = np.flatnonzero(~whole)
@@ -64,6 +79,21 @@ def finite(X: Any, dtype: Any = np.float64, what: str = "vectors") -> np.ndarray
             f"{'row' if len(bad) == 1 else 'rows'} of {len(X)}); embed it again or leave it out"
         )
     return X
+
+
+def checked(
+    estimator: BaseEstimator, X: Any, kinds: Any, reset: bool, finish: bool = True
+) -> np.ndarray:
+    """(n, d) vectors of one of `kinds`, as scikit-learn checks them, with bad rows named.
+
+    `reset` when fitting, which needs two rows. Without `finish` whoever reads the rows next names
+    those that are not finite.
+    """
+    found = validate_data(
+        estimator, X, dtype=kinds, ensure_min_samples=2 if reset else 1, ensure_all_finite=False,
+        reset=reset,
+    )  # fmt: skip
+    return finite(found, None) if finish else np.asarray(found)
 
 
 def varied(X: np.ndarray, what: str = "vectors") -> np.ndarray:
@@ -102,8 +132,15 @@ def ordered(labels: Sequence[str]) -> tuple[str, ...]:
 
 
 def as_labels(Y: Any, n: int) -> dict[str, Sequence[Any]]:
-    """Factor to n labels; a plain sequence is taken for one factor named "label"."""
-    named = dict(Y) if isinstance(Y, Mapping) else {"label": np.asarray(Y).tolist()}
+    """Factor to n labels, of a mapping or a table with columns; a sequence is named "label"."""
+    if isinstance(Y, Mapping):
+        named = dict(Y)
+    elif hasattr(Y, "columns"):
+        named = {str(column): Y[column].tolist() for column in Y.columns}
+    elif (one := np.asarray(Y)).ndim == 1:
+        named = {"label": one.tolist()}
+    else:
+        raise ValueError(f"labels of the shape {one.shape} don't fit {n} vectors; give one each")
     if not named:
         raise ValueError('no labels were given; give, say, {"glasses": ["yes", "no", ...]}')
     for factor, labels in named.items():

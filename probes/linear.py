@@ -137,7 +137,7 @@ class LinearDirections(BaseEstimator):
     def scores(self, X: Any) -> dict[str, np.ndarray]:
         """(n,) score of every name for (n, d) vectors: above 0 where the probe reads *on*."""
         check_is_fitted(self, "weights_")
-        X = finite(X)
+        X = finite(X, width=len(next(iter(self.weights_.values()))))
         return {name: X @ w + self.intercepts_[name] for name, w in self.weights_.items()}
 
     def predict(self, X: Any) -> dict[str, np.ndarray]:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from probes.inputs import finite
+
 
 @dataclass(frozen=True)
 class Manifold:
@@ -28,11 +30,11 @@ class Manifold:
         Vectors that made the covariance look nearer to it than new ones do, hence the halves.
         Raises ValueError for fewer than 4 d vectors (and 40), or for ones that are not finite.
         """
-        x = np.asarray(vectors, np.float64)
-        if x.ndim != 2 or len(x) < max(40, 4 * x.shape[1]) or not np.isfinite(x).all():
+        x = finite(vectors, what="real vectors")
+        if len(x) < max(40, 4 * x.shape[1]):
             raise ValueError(
-                "the alarm needs finite real vectors (n, d), at least 40 and four times as many "
-                f"as dimensions, got {x.shape}; give more"
+                "the alarm needs real vectors (n, d), at least 40 and four times as many as "
+                f"dimensions, got {x.shape}; give more"
             )
         spread, axes = np.linalg.eigh(np.cov(x[::2].T))
         # No shrinking of the whole: it would make the thin axes, where leaving shows, look thick.
@@ -42,5 +44,5 @@ class Manifold:
 
     def norm(self, x: np.ndarray) -> np.ndarray:
         """(n, d) vectors to (n,) whitened norms."""
-        away = (np.asarray(x, np.float64) - self.mean) @ self.whitener
+        away = (finite(x, width=len(self.mean)) - self.mean) @ self.whitener
         return np.linalg.norm(away, axis=1) / np.sqrt(away.shape[1])

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from probes.direction import Direction, random_direction
+from probes.inputs import finite
 from probes.paired import Readings, shifts
 
 Decode = Callable[[np.ndarray, Sequence[int]], Any]
@@ -114,8 +115,13 @@ def measure_nulls(
     Misleads when the pool is small: with K directions no p is under 1 / (2 K + 2). A pool belongs
     to its starts, seeds and radius, and is refused elsewhere.
     """
+    if not directions:
+        raise ValueError("there is no null direction to measure; give at least one")
+    starts = finite(starts, None, "starts", len(directions[0].vector))
+    if len(seeds) != len(starts):
+        raise ValueError(f"{len(starts)} starts came with {len(seeds)} seeds; give one seed each")
     moves = np.stack([side * radius * one.vector for one in directions for side in (-1, 1)])
-    vectors = (np.asarray(starts)[None] + moves[:, None]).astype(np.float32)  # (2 K, n, d)
+    vectors = (starts[None] + moves[:, None]).astype(np.float32)  # (2 K, n, d)
     flat, again = vectors.reshape(-1, vectors.shape[-1]), list(seeds) * len(moves)
     judged = read(flat, again, decode, judge, batch, say)
     pairs = {factor: found.reshape(len(directions), 2, -1) for factor, found in judged.items()}

@@ -110,6 +110,9 @@ def holm(chances: Mapping[str, float]) -> dict[str, float]:
 
     Misleads when only the tests that looked good are handed in: all that were made count.
     """
+    for name, chance in chances.items():
+        if not 0 <= chance <= 1:
+            raise ValueError(f"the p-value of {name} is {chance}; it must be from 0 to 1")
     adjusted, worst = {}, 0.0
     for place, name in enumerate(sorted(chances, key=lambda key: chances[key])):
         worst = max(worst, min(1.0, (len(chances) - place) * chances[name]))

@@ -6,11 +6,13 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from probes.direction import Direction, Space
-from probes.inputs import finite, space_or_unknown
+from probes.inputs import checked, finite, space_or_unknown
 from probes.moments import Components, Moments, upright
+
+KINDS = [np.float64, np.float32, np.float16]
 
 
 class PCADirections(TransformerMixin, BaseEstimator):
@@ -37,7 +39,7 @@ class PCADirections(TransformerMixin, BaseEstimator):
         Raises ValueError that names a row with NaN or infinite numbers, and where the rows vary
         along fewer directions than there are components.
         """
-        X = self._checked(X, reset=True)
+        X = checked(self, X, KINDS, reset=True, finish=False)  # moments look at every row
         found = _components(X, self.n_components)
         self.components_, self.mean_ = found.vectors, found.mean
         self.explained_variance_, self.explained_variance_ratio_ = found.variances, found.ratio
@@ -54,19 +56,8 @@ class PCADirections(TransformerMixin, BaseEstimator):
     def transform(self, X: Any) -> np.ndarray:
         """(n, d) vectors to (n, k) coordinates along the components, centred."""
         check_is_fitted(self)
-        X = finite(self._checked(X, reset=False), None)
+        X = checked(self, X, KINDS[:2], reset=False)
         return (X - self.mean_.astype(X.dtype)) @ self.components_.T.astype(X.dtype)
-
-    def _checked(self, X: Any, reset: bool) -> np.ndarray:
-        """(n, d) floats as they came; NaN and infinity are named by who reads them next."""
-        kinds = [np.float64, np.float32, np.float16]
-        least = 2 if reset else 1
-        X = np.asarray(
-            validate_data(
-                self, X, dtype=kinds, ensure_min_samples=least, ensure_all_finite=False, reset=reset
-            )
-        )
-        return X if X.dtype != np.float16 or reset else X.astype(np.float32)
 
 
 def _components(X: np.ndarray, k: int) -> Components:

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from probes.direction import Direction, Space
-from probes.inputs import space_or_unknown
+from probes.inputs import checked, space_or_unknown
 
 KINDS = ("topk", "batchtopk", "matryoshka")
 
@@ -83,7 +83,7 @@ class SparseAutoencoder(TransformerMixin, BaseEstimator):
         from probes import sae_training as sae
 
         self._check()
-        X = np.asarray(validate_data(self, X, dtype=np.float32, ensure_min_samples=2))
+        X = checked(self, X, np.float32, reset=True)
         self.mean_ = X.mean(0, dtype=np.float64).astype(np.float32)
         self.scale_ = float(np.sqrt(((X - self.mean_) ** 2).sum(1).mean()))
         if not self.scale_ > 0:
@@ -160,7 +160,7 @@ class SparseAutoencoder(TransformerMixin, BaseEstimator):
         from scipy.sparse import csr_matrix
 
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=np.float32, reset=False)
+        X = checked(self, X, np.float32, reset=False)
         code = self._code((X - self.mean_) / np.float32(self.scale_))
         return csr_matrix(
             (code.value * self.scale_, code.latent, code.starts), (len(X), self.n_latents)

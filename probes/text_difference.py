@@ -18,6 +18,8 @@ def pairs(table: Mapping[str, tuple[Any, Any]]) -> dict[str, tuple[np.ndarray, n
         raise ValueError('give pairs by name, say {"glasses": (with_them, without)}')
     found = {}
     for name, both in table.items():
+        if len(both) != 2:
+            raise ValueError(f"{name} has {len(both)} sides; give two, with the thing and without")
         on, off = (
             finite(np.atleast_2d(one), what=f"{which} vectors of {name}")
             for which, one in zip(("first", "second"), both, strict=True)
