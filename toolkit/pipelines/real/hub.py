@@ -38,6 +38,15 @@ def is_id(name: str) -> bool:
     return not Path(name).exists() and ID.fullmatch(name) is not None
 
 
+def check_id(name: str) -> None:
+    """Raise UserError for a name that is no folder and can be no hub id."""
+    if not is_id(name):
+        raise UserError(
+            f"there is no folder {name} and it is no hub id; --model takes a folder in diffusers' "
+            "layout, or an id such as stable-diffusion-v1-5/stable-diffusion-v1-5"
+        )
+
+
 def cached_folder(repo: str) -> Path | None:
     """The snapshot of the id in the local cache, whole or not; None if there is none."""
     from huggingface_hub import try_to_load_from_cache
@@ -59,11 +68,7 @@ def find_folder(name: str, say: Callable[[str], None] = lambda text: None) -> Pa
     """
     if Path(name).is_dir():
         return Path(name)
-    if not is_id(name):
-        raise UserError(
-            f"there is no folder {name} and it is no hub id; --model takes a folder in diffusers' "
-            "layout, or an id such as stable-diffusion-v1-5/stable-diffusion-v1-5"
-        )
+    check_id(name)
     folder = cached_folder(name)
     lacks = (INDEX,) if folder is None else lacking(folder)
     if folder is not None and not lacks:
