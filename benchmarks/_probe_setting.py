@@ -32,10 +32,11 @@ class Size:
     nulls: int = 19
     fitted: int = 4000
     steered: int = 24
+    watched: int = 24
 
 
 FULL = Size()
-QUICK = Size(shuffled=6, nulls=3, fitted=1200, steered=4)
+QUICK = Size(shuffled=6, nulls=3, fitted=1200, steered=4, watched=10)
 
 
 @dataclass(frozen=True)

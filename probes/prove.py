@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from probes import paired
-from probes.direction import Direction, orthogonalise
+from probes.direction import Direction, Space, orthogonalise
 from probes.evidence import Dose, Evidence, Leak
 from probes.manifold import Manifold
 from probes.nulls import Decode, Judge, Nulls, Say, measure_nulls, quiet, random_directions, read
@@ -58,6 +58,7 @@ def prove(
     target: str,
     *,
     level: str | None = None,
+    space: Space | None = None,
     strengths: Sequence[float] = STRENGTHS,
     at: float = 2.0,
     nulls: Sequence[Nulls] = (),
@@ -75,14 +76,17 @@ def prove(
 
     `decode(vectors (m, d), seeds)` draws, `judge(drawn)` gives (m,) levels (str, "unclear" among
     them) for every factor. `target` and `level` (or the direction's own) are named beforehand.
-    `nulls` are pools of equal reach on these starts; without any, random directions are measured.
-    Raises ValueError, in one sentence, for what does not fit together.
+    `space` is that of the starts: a direction of another one is refused (without it, any of as many
+    dimensions passes). `nulls` are pools of equal reach on these starts; without any, random
+    directions are measured. Raises WrongSpace, and ValueError for what does not fit together.
 
     Misleads when the judge shares weights with the space or the decoder, when target, level or
     strength were chosen after a look at the results, and when starts are not what one will steer:
     the verdict is about these starts, at this strength. *causal* speaks of the decoder, not of the
     world.
     """
+    if space is not None:
+        direction.require(space)
     x, doses = _checked(direction, starts, seeds, strengths, at, nulls)
     named = str(level if level is not None else direction.evidence.get("level", "yes"))
     moved = np.concatenate([direction.move(x, strength) for strength in doses]).astype(np.float32)

@@ -15,6 +15,7 @@ from probes import (
     Evidence,
     JudgeError,
     Manifold,
+    Space,
     holm,
     measure_nulls,
     paired,
@@ -308,6 +309,7 @@ def test_the_verdict_s_rules(change, word):
         ({"starts": np.zeros((16, 3))}, "3 dimensions"),
         ({"seeds": [1, 2]}, "16 starts came with 2 seeds"),
         ({"at": 0.0}, "moves nothing"),
+        ({"space": Space("another", "vector")}, "belongs to the vector of model analytic"),
         ({"judge_error": JudgeError({})}, "errors on 'f0' are not known"),
     ],
 )

@@ -15,7 +15,7 @@ from toolkit.studies.steer import find_direction, signed
 from toolkit.world import FACTORS, Portrait, render_all, sample
 
 if TYPE_CHECKING:
-    from probes import Direction, Evidence, JudgeError, Manifold, Nulls
+    from probes import Direction, Evidence, JudgeError, Manifold, Nulls, Space
     from toolkit.studies.generate import Door
 
 # Of decoder and upsampler: the judge reads the same as with 20 and 3, in a third of the time.
@@ -30,9 +30,11 @@ WHY = "pictures along a direction are read by the judge and dropped; none is sho
 class Bench:
     """What any proof needs: starts, seeds, the two callables, and what is known beforehand.
 
-    `starts` (n, d) are embeddings of test portraits, `real` (m, d) of probe portraits `people`.
+    `starts` (n, d) are embeddings of test portraits, `real` (m, d) of probe portraits `people`,
+    both in `space`.
     """
 
+    space: Space
     starts: np.ndarray
     seeds: tuple[int, ...]
     decode: Callable[[np.ndarray, Sequence[int]], np.ndarray]
@@ -95,6 +97,7 @@ def bench(model: Any, judge: Any, n: int, seed: int, factors: Sequence[str]) -> 
     people = sample("probe", REAL, seed)
     real = model.clip.encode_image(render_all(people))
     return Bench(
+        model.space,
         model.clip.encode_image(render_all(held_out_people(n, seed, factors))),
         tuple(1000 * seed + i for i in range(n)),
         lambda vectors, seeds: for_judge(model, vectors, seeds),
@@ -142,8 +145,9 @@ def proof(on: Bench, asked: Asked, at: float, nulls: Sequence[Nulls], seed: int,
 
     return prove(
         asked.direction, on.starts, on.seeds, on.decode, on.judge, asked.factor,
-        level=asked.level, strengths=STRENGTHS, at=at, nulls=nulls, judge_error=on.judge_error,
-        manifold=on.manifold, batch=BATCH, seed=seed, say=say(f"{asked.direction.name}: doses"),
+        level=asked.level, space=on.space, strengths=STRENGTHS, at=at, nulls=nulls,
+        judge_error=on.judge_error, manifold=on.manifold, batch=BATCH, seed=seed,
+        say=say(f"{asked.direction.name}: doses"),
     )  # fmt: skip
 
 
