@@ -33,7 +33,7 @@ def checkup_model(name: str, ask: Callable[[str], Remote] = look) -> list[Check]
 
 
 def _one(name: str, ask: Callable[[str], Remote]) -> tuple[list[Check], str | None]:
-    if Path(name).is_dir():
+    if name and Path(name).is_dir():
         return _folder(name, Path(name))
     check_id(name)
     folder = cached_folder(name)

@@ -66,7 +66,7 @@ def find_folder(name: str, say: Callable[[str], None] = lambda text: None) -> Pa
 
     Raises UserError for neither, and for an id that is not whole in the cache while offline.
     """
-    if Path(name).is_dir():
+    if name and Path(name).is_dir():
         return Path(name)
     check_id(name)
     folder = cached_folder(name)
