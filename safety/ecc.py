@@ -15,6 +15,7 @@ import numpy as np
 
 SIZES = (32, 64)  # bits of the payload in a short and in a long frame
 CRC = {32: 0xFFFF, 64: 0x1D0F}  # start values of CRC-16 CCITT: a frame is not read as the other
+CLEAR = 0.85  # share of agreeing votes that no wrong reading has: the other frame need not be tried
 MEMORY = 8  # bits that the encoder remembers
 STATES = 1 << MEMORY
 GENERATORS = (0o463, 0o535, 0o733, 0o745)
@@ -56,7 +57,7 @@ def decode(votes: np.ndarray) -> tuple[int | None, float]:
     None where no frame's CRC passes: one wrong reading in 32,768 does.
     """
     best: tuple[int | None, float] = (None, 0.0)
-    for size in SIZES:
+    for size in reversed(SIZES):
         length = len(GENERATORS) * (size + 16 + MEMORY)
         places = np.arange(len(votes)) % length
         bits = viterbi(np.bincount(places, votes, minlength=length))
@@ -66,23 +67,25 @@ def decode(votes: np.ndarray) -> tuple[int | None, float]:
             if size == SIZES[0] or payload >> SIZES[0]:  # a small number has a short frame
                 agree = float((encode(payload, len(votes)) * votes > 0).mean())
                 best = max(best, (payload, agree), key=lambda found: found[1])
+        if best[1] > CLEAR:
+            break
     return best
 
 
 def viterbi(votes: np.ndarray) -> np.ndarray:
     """The likeliest bits of summed votes (4 * (n + 8),): (n,) uint8, by maximum likelihood."""
     steps = votes.astype(np.float32).reshape(-1, len(GENERATORS)) @ branches().T  # (n + 8, 512)
-    older = np.arange(STATES) >> 1  # a state's two predecessors are this and STATES / 2 on
-    metric = np.full(STATES, -np.inf, np.float32)
-    metric[0] = 0
-    late = np.empty((len(steps), STATES), bool)
+    # A state's two predecessors are half of its number, and that many and STATES / 2.
+    metrics = np.full((len(steps) + 1, STATES), -np.inf, np.float32)
+    metrics[0, 0] = 0
     for index, step in enumerate(steps):
-        one = metric[older] + step[:STATES]
-        other = metric[older + STATES // 2] + step[STATES:]
-        late[index] = other > one
-        metric = np.maximum(one, other)
+        one, other = metrics[index].reshape(2, -1, 1) + step.reshape(2, -1, 2)
+        np.maximum(one, other, out=metrics[index + 1].reshape(-1, 2))
     state, bits = 0, np.empty(len(steps), np.uint8)
     for index in range(len(steps) - 1, -1, -1):
         bits[index] = state & 1
-        state = state >> 1 | (STATES // 2 if late[index, state] else 0)
+        one, step = state >> 1, steps[index]
+        other = one + STATES // 2
+        late = metrics[index, other] + step[state + STATES] > metrics[index, one] + step[state]
+        state = other if late else one
     return bits[:-MEMORY]

@@ -82,9 +82,12 @@ def _large(image: np.ndarray, aim: np.ndarray, allowed: float) -> np.ndarray:
     Busy places take more of the change, where it is seen less and JPEG spares it.
     """
     brightness = tile.luma(image)
-    even, weights = tile.evened(brightness)
-    host = tile.spectrum(even)
-    shape = np.minimum(weights, tile.QUIET**-tile.POWER) ** (-0.3 / tile.POWER)
+    away, busy = tile.flattened(brightness)
+    weights, shape = (
+        tile.enlarged((busy + tile.QUIET) ** power, tile.BUSY, brightness.shape)
+        for power in (-tile.POWER, 0.3)
+    )
+    host = tile.spectrum(away * weights)
     shape /= math.sqrt(float(np.mean(shape * shape)))
     gain = float(np.vdot(weights, shape)) / tile.SIDE**2
     high = 1 + (tile.BAND**2).sum(1) / FEARED_MORE**2
@@ -128,16 +131,21 @@ def _ascend(
     that count little where noise would turn them; the pilot's count `pilot` times. `back` is the
     transpose of `respond`.
     """
-    weight = np.ones(len(aim))
+    weight, noise2 = np.ones(len(aim)), noise**2
     weight[tile.PILOT] = pilot
     for step in range(steps):
         y = host + respond(x)
-        size = np.sqrt(np.abs(y) ** 2 + noise**2)
-        slope = back(weight * (aim / size - (y * aim.conj()).real * y / size**3))
+        even = 1 / (y.real**2 + y.imag**2 + noise2)
+        along = (y * aim.conj()).real * even
+        slope = back(weight * np.sqrt(even) * (aim - along * y))
         stride = 0.5 / (1 + 0.1 * step) * radius
-        x = x + slope * (stride / max(float(np.linalg.norm(slope)), 1e-30))
-        x = x * min(1.0, radius / float(np.linalg.norm(x)))
+        x = x + slope * (stride / max(_norm(slope), 1e-30))
+        x = x * min(1.0, radius / _norm(x))
     return x
+
+
+def _norm(values: np.ndarray) -> float:
+    return math.sqrt(np.vdot(values, values).real)
 
 
 def changed(image: np.ndarray, change: np.ndarray) -> np.ndarray:

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
+from functools import cache
 from hashlib import shake_256
 from typing import Literal
 
@@ -30,6 +31,7 @@ PRESENT = 1e-6  # a p-value below this says present
 ABSENT = 1e-3  # and one above this says absent
 SMALLEST = 64  # pixels: the least height and width of a marked image
 STRAIGHT = 0.95  # share of false alarms granted to the picture as it is; guesses get the rest
+FINE = np.arange(-4, 5) / 8  # pixels about the best whole shift
 
 Verdict = Literal["present", "absent", "inconclusive"]
 
@@ -104,15 +106,19 @@ def compare(seen: np.ndarray, key: bytes) -> Reading:
 
 def payload_of(reading: Reading) -> tuple[int | None, float]:
     """The payload at the reading's shift, refined to an eighth of a pixel; and the votes for it."""
-    fine = np.arange(-4, 5) / 8
-    pilot, turned = tile.BAND[tile.PILOT], reading.turned
-    down = np.exp(2j * np.pi / tile.SIDE * np.outer(reading.shift[0] + fine, pilot[:, 0]))
-    across = np.exp(2j * np.pi / tile.SIDE * np.outer(reading.shift[1] + fine, pilot[:, 1]))
+    turned = reading.turned * tile.moved(reading.shift, np.arange(len(tile.BAND))).conj()
+    down, across = _fine()
     sums = ((down * turned[tile.PILOT]) @ across.T).real  # (9, 9)
     i, j = np.unravel_index(sums.argmax(), sums.shape)
-    at = (reading.shift[0] + fine[i], reading.shift[1] + fine[j])
-    votes = turned[tile.CARRIER] * tile.moved(at, tile.CARRIER).conj()
+    votes = turned[tile.CARRIER] * tile.moved((FINE[i], FINE[j]), tile.CARRIER).conj()
     return ecc.decode(np.stack([votes.real, votes.imag], 1).ravel())
+
+
+@cache
+def _fine() -> tuple[np.ndarray, np.ndarray]:
+    """The pilot's phase factors of small shifts down and across, undone: (9, 103) each."""
+    down, across = (np.outer(FINE, tile.BAND[tile.PILOT, axis]) for axis in (0, 1))
+    return np.exp(2j * np.pi / tile.SIDE * down), np.exp(2j * np.pi / tile.SIDE * across)
 
 
 def guessed(image: np.ndarray) -> list[tuple[float, float, np.ndarray]]:
