@@ -17,15 +17,17 @@ from safety import tile
 from safety.watermark import SMALLEST, payload_of, read, wanted
 
 FAINT = (38.4, 45.0)  # PSNR in dB of the smallest pictures, and the most that large ones get
-DOUBLING = 1.3  # dB that every doubling of the side adds
+DOUBLING = 1.75  # dB that every doubling of the side adds
 SURE = 1e-8  # p-value at which a small picture's mark is read back
 WHOLE = 256 * 256  # pixels below which neighbouring tiles are too few to average
-PILOT = 0.7  # what a pilot's cosine is worth beside the payload's, which need more of the room
+PILOT = 0.5  # what a pilot's cosine is worth beside the payload's, which need more of the room
 STEPS = 40  # of the ascent in a large picture
 ROUNDS, TURNS = 6, 15  # of a small picture: how often its weights are measured, steps for each
 FEARED = 8.0  # grey levels of noise that the mark of a large picture is made to stand; JPEG and
 # resizing trouble high frequencies more: twice as much at 8 periods a tile
 FEARED_MORE = 8.0
+USUAL = 3.0  # grey levels of unevenness in flat and busy places alike, of most photographs
+CUT = 0.2  # share of the picture's own energy that may go with a cropped edge
 FEARED_SMALL = 3.0  # there, JPEG 90 and the like
 
 
@@ -35,7 +37,7 @@ def hide(key: bytes, image: np.ndarray, payload: int) -> np.ndarray:
     side = math.sqrt(image.shape[0] * image.shape[1])
     decibels = min(FAINT[0] + DOUBLING * math.log2(side / SMALLEST), FAINT[1])
     if side * side >= WHOLE:
-        return _large(image, aim, _energy(decibels))
+        return _large(image, aim, decibels)
     for louder, pilot in ((0.0, 1.2), (0.8, 1.8), (1.6, 2.5), (3.0, 2.0)):  # few need the second
         marked = _small(image, aim, _energy(decibels - louder), pilot)
         if all(_reads(seen, key, payload) for seen in (marked, reencoded(marked))):
@@ -76,10 +78,11 @@ def _placed(aim: np.ndarray, host: np.ndarray) -> np.ndarray:
     return aim * tile.moved(np.unravel_index(map_.argmax(), map_.shape), every)
 
 
-def _large(image: np.ndarray, aim: np.ndarray, allowed: float) -> np.ndarray:
+def _large(image: np.ndarray, aim: np.ndarray, decibels: float) -> np.ndarray:
     """One ascent over the tile's frequencies, which the many tiles keep apart.
 
-    Busy places take more of the change, where it is seen less and JPEG spares it.
+    Busy places take more of the change, where it is seen less and JPEG spares it. So do pictures
+    that are busy all over, which drown a mark, and flat ones, which JPEG wipes clean: up to 2 dB.
     """
     brightness = tile.luma(image)
     away, busy = tile.flattened(brightness)
@@ -87,11 +90,15 @@ def _large(image: np.ndarray, aim: np.ndarray, allowed: float) -> np.ndarray:
         tile.enlarged((busy + tile.QUIET) ** power, tile.BUSY, brightness.shape)
         for power in (-tile.POWER, 0.3)
     )
-    host = tile.spectrum(away * weights)
+    even = away * weights
+    host = tile.spectrum(even)
     shape /= math.sqrt(float(np.mean(shape * shape)))
     gain = float(np.vdot(weights, shape)) / tile.SIDE**2
+    heard, told = float(np.vdot(weights, weights)), float(np.vdot(even, even))
+    unusual = abs(math.log2(max(told / heard, 1e-9) / USUAL**2)) / 2
+    allowed = _energy(decibels - min(max(0.0, unusual - 0.6), 2.0))
     high = 1 + (tile.BAND**2).sum(1) / FEARED_MORE**2
-    noise = FEARED * math.sqrt(float(np.vdot(weights, weights))) * high
+    noise = np.sqrt(FEARED**2 * heard * high**2 + CUT * told)
     amplitudes = _ascend(
         PILOT, np.zeros(len(aim), complex), host, _placed(aim, host), noise,
         lambda x: gain * x, lambda g: g, tile.SIDE**2 * math.sqrt(allowed / 2), STEPS,
