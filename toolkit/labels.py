@@ -13,6 +13,8 @@ from toolkit.errors import UserError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from toolkit.embeddings import Store
+
 KEYS = ("id", "file_name", "filename", "file", "path", "image")
 
 
@@ -54,6 +56,18 @@ def read_labels(file: str | Path, ids: Sequence[str]) -> pd.DataFrame:
         )
     index = pd.Index(list(ids), name="id")
     return pd.DataFrame([found[name] for name in ids], index, columns, dtype=object)
+
+
+def columns_of(store: Store, file: str | Path | None = None) -> dict[str, list[str | None]]:
+    """Label to n values of a store's rows, from a CSV in place of its own; None: no label.
+
+    Raises UserError as `read_labels`.
+    """
+    table = store.labels if file is None else read_labels(file, store.ids)
+    return {
+        str(name): [None if one is None or one != one else str(one) for one in table[name]]
+        for name in table.columns
+    }
 
 
 def _lines(file: Path) -> tuple[list[str], str, list[tuple[int, dict[str, str]]]]:

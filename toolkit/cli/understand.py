@@ -5,21 +5,29 @@ from __future__ import annotations
 import argparse
 
 from toolkit.cli.terminal import command, say, show, show_json, show_table, whole
+from toolkit.errors import UserError
 
 
 def add(commands) -> None:
     discover = command(
         commands,
         "discover",
-        "find directions for factors, one at each site where a pipeline can be steered",
+        "find directions for factors of the world, or for labels of your own pictures",
         "  pellucid discover                        every factor\n"
         "  pellucid discover glasses age --json\n"
         "  pellucid discover glasses --portraits 4000 --out runs/glasses\n"
         "  pellucid discover age --method means --method sae\n"
-        "  pellucid discover --method all                each method, and where they meet",
+        "  pellucid discover --method all                each method, and where they meet\n"
+        "  pellucid discover --store stores/photos       labels that the store holds\n"
+        "  pellucid discover species --store stores/birds --labels birds.csv --group photographer",
         run_discover,
     )
-    discover.add_argument("factor", nargs="*", help="factors of the world (all of them)")
+    discover.add_argument("factor", nargs="*", help="factors of the world, or labels (all of them)")
+    discover.add_argument("--store", help="look in what pellucid embed wrote")
+    discover.add_argument("--labels", metavar="CSV", help="labels in place of the store's own")
+    discover.add_argument(
+        "--group", metavar="COLUMN", help="with --store: rows alike in it are never split"
+    )
     discover.add_argument(
         "--method", action="append", default=[], metavar="NAME",
         help="pca, ica, means, logistic, ridge, cav, leace, text, ideal-words, pairs, sae or all; "
@@ -53,21 +61,40 @@ def add(commands) -> None:
 
 def run_discover(args: argparse.Namespace) -> int:
     from toolkit.studies.discover import discover_run
+    from toolkit.studies.discover_store import discover_store
 
-    found = discover_run(
-        args.out,
-        factors=args.factor,
-        portraits=args.portraits,
-        seed=args.seed,
-        replace=args.replace,
-        say=say,
-        methods=args.method,
-    )
+    if not args.store and (args.labels or args.group):
+        raise UserError("--labels and --group are about a store's rows; name it with --store")
+    if args.store:
+        found = discover_store(
+            args.out,
+            args.store,
+            factors=args.factor,
+            labels=args.labels,
+            group=args.group,
+            methods=args.method,
+            seed=args.seed,
+            replace=args.replace,
+            say=say,
+        )
+    else:
+        found = discover_run(
+            args.out,
+            factors=args.factor,
+            portraits=args.portraits,
+            seed=args.seed,
+            replace=args.replace,
+            say=say,
+            methods=args.method,
+        )
     if args.json:
         show_json(found)
     else:
         show_table(found)
-    say(f'steer along one with: pellucid steer glasses --prompt "a chef" --directions {args.out}')
+    if args.store:
+        say(f"name one with: pellucid name NAME --directions {args.out} --store {args.store}")
+    else:
+        say(f'steer along one: pellucid steer glasses --prompt "a chef" --directions {args.out}')
     return 0
 
 

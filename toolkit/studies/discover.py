@@ -6,7 +6,8 @@ Diffusion): the difference of means over captions that differ in one factor alon
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from dataclasses import replace as changed
 from typing import TYPE_CHECKING, Any
@@ -158,37 +159,52 @@ def discover(
     Where several methods find one name, the first keeps it and the others add theirs:
     "glasses", "glasses@means". Linear probes of the same vectors are put to every test.
     """
-    from probes import Space, agreement, probe_report
+    from probes import Space, probe_report
     from toolkit.studies.discover_methods import METHODS, Seen
 
     chosen = check_methods(methods)
     people = sample("probe", portraits, seed)
     seen = Seen(
-        clip, Space(clip.hash, "image_embedding"), tuple(factors), people,
-        clip.encode_image(render_all(people)),
+        Space(clip.hash, "image_embedding"), clip.encode_image(render_all(people)),
         {factor: labels(people, factor) for factor in factors}, seed,
+        clip=clip, factors=tuple(factors), people=people,
     )  # fmt: skip
-    reports = {one.name: one for one in probe_report(seen.vectors, seen.labels, seed=seed)}
+    reports = probe_report(seen.vectors, seen.labels, seed=seed)
+    found = gathered({name: METHODS[name](seen) for name in chosen}, reports, seen.vectors)
+    spoken = text_directions(clip, factors, seed)
+    return changed(found, directions=(*found.directions, *spoken))
+
+
+def gathered(
+    by_method: Mapping[str, dict[str, Direction]],
+    reports: Sequence[ProbeReport],
+    vectors: np.ndarray,
+) -> Discovered:
+    """What methods found, each direction with its probe's report, and where methods agree."""
+    from probes import agreement
+
     found: dict[str, Direction] = {}
-    for method in chosen:
-        for name, one in METHODS[method](seen).items():
+    rows = {one.name: one.row() for one in reports}
+    for method, directions in by_method.items():
+        for name, one in directions.items():
             label = f"{name}@{method}" if name in found else name
-            report = reports.get(name)
-            known = {"probe": report.row()} if report else {}
+            known = {"probe": rows[name]} if name in rows else {}
             found[label] = changed(one, name=label, evidence=one.evidence | known)
-    meeting = agreement(list(found.values()), seen.vectors) if len(found) > 1 else None
+    meeting = agreement(list(found.values()), vectors) if len(found) > 1 else None
     variance = [one.evidence.get("explained_variance_ratio") for one in found.values()]
     share = tuple(round(float(part), 4) for part in variance if part is not None)
-    spoken = text_directions(clip, factors, seed)
-    return Discovered(
-        (*found.values(), *spoken), seen.vectors, share, tuple(reports.values()), meeting
-    )
+    return Discovered(tuple(found.values()), vectors, share, tuple(reports), meeting)
+
+
+def file_name(name: str, site: str) -> str:
+    """A direction's file: NAME.SITE.safetensors, what no file system takes replaced by "_"."""
+    return f"{re.sub(r'[^a-zA-Z0-9_=@.+-]', '_', name)}.{site}.safetensors"
 
 
 def write_directions(run: RunWriter, found: Discovered) -> None:
     """Save every direction as NAME.SITE.safetensors with its JSON, the reports and agreement."""
     for direction in found.directions:
-        direction.save(run.file(f"directions/{direction.name}.{direction.space.site}.safetensors"))
+        direction.save(run.file(f"directions/{file_name(direction.name, direction.space.site)}"))
     run.manifest["pca"] = {"explained_variance_ratio": list(found.pca), "n": len(found.vectors)}
     write_json(run.file("probes.json"), [report.row() for report in found.reports])
     if found.agreement:
@@ -226,7 +242,12 @@ def discover_run(
         with run.timed("discover"):
             found = discover(clip, chosen, portraits, seed, ways)
         write_directions(run, found)
+    tell_failures(found, say)
+    return found.facts()
+
+
+def tell_failures(found: Discovered, say: Callable[[str], None]) -> None:
+    """One line for each probe that fails, with its reasons."""
     for report in found.reports:
         if report.verdict == "fails":
             say(f"the probe of {report.name} fails: {'; '.join(report.reasons)}")
-    return found.facts()

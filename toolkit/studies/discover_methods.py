@@ -23,58 +23,75 @@ LATENTS = 32  # directions of a sparse autoencoder that are kept: those that car
 
 
 @dataclass(frozen=True)
-class Seen:
-    """Portraits, their image embeddings `vectors` (n, d), and true labels by factor."""
+class Rows:
+    """Vectors `vectors` (n, d) of one space and labels by factor, all that most methods need.
 
-    clip: Clip
+    Rows of one of the `groups` (n ids) are never on both sides of a cross-validation.
+    """
+
     space: Space
-    factors: tuple[str, ...]
-    people: list[Portrait]
     vectors: np.ndarray
     labels: dict[str, list[str | None]]
     seed: int
+    groups: list[str] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen(Rows):
+    """Portraits, their image embeddings, and true labels by factor."""
+
+    clip: Clip
+    factors: tuple[str, ...]
+    people: list[Portrait]
 
 
 Found = dict[str, "Direction"]
 
 
-def pca(seen: Seen) -> Found:
+def _at_most(count: int, seen: Rows) -> int:
+    """As many components, or one less than rows: a few vectors vary along fewer directions."""
+    return min(count, len(seen.vectors) - 1, seen.vectors.shape[1])
+
+
+def pca(seen: Rows) -> Found:
     from probes import PCADirections
 
-    found = PCADirections(COMPONENTS, seen.space).fit(seen.vectors).directions_
+    found = PCADirections(_at_most(COMPONENTS, seen), seen.space).fit(seen.vectors).directions_
     return {f"pca{i}": one for i, one in enumerate(found.values(), 1)}
 
 
-def ica(seen: Seen) -> Found:
+def ica(seen: Rows) -> Found:
     from probes import ICADirections
 
-    model = ICADirections(SOURCES, seen.space, random_state=seen.seed).fit(seen.vectors)
+    model = ICADirections(_at_most(SOURCES, seen), seen.space, random_state=seen.seed).fit(
+        seen.vectors
+    )
     return {f"ica{i}": one for i, one in enumerate(model.directions_.values(), 1)}
 
 
-def means(seen: Seen) -> Found:
+def means(seen: Rows) -> Found:
     from probes import MeanDifference
 
     return MeanDifference(seen.space).fit(seen.vectors, seen.labels).directions_
 
 
-def logistic(seen: Seen) -> Found:
+def logistic(seen: Rows) -> Found:
     from probes import LinearDirections
 
     return LinearDirections(seen.space, random_state=seen.seed).fit(
-        seen.vectors, seen.labels
+        seen.vectors, seen.labels, seen.groups
     ).directions_  # fmt: skip
 
 
-def ridge(seen: Seen) -> Found:
+def ridge(seen: Rows) -> Found:
     from probes import LinearDirections
 
     return LinearDirections(seen.space, model="ridge", random_state=seen.seed).fit(
-        seen.vectors, seen.labels
+        seen.vectors, seen.labels, seen.groups
     ).directions_  # fmt: skip
 
 
-def cav(seen: Seen) -> Found:
+def cav(seen: Rows) -> Found:
     from probes import CAVDirections
 
     return CAVDirections(seen.space, random_state=seen.seed).fit(
@@ -82,7 +99,7 @@ def cav(seen: Seen) -> Found:
     ).directions_  # fmt: skip
 
 
-def leace(seen: Seen) -> Found:
+def leace(seen: Rows) -> Found:
     from probes import LeaceNormals
 
     return LeaceNormals(seen.space).fit(seen.vectors, seen.labels).directions_
@@ -143,7 +160,7 @@ def pairs(seen: Seen) -> Found:
     return ContrastivePairs(seen.space, random_state=seen.seed).fit(twins).directions_
 
 
-def sae(seen: Seen) -> Found:
+def sae(seen: Rows) -> Found:
     """The latents of a TopK autoencoder that carry most: how often times how strongly squared."""
     from probes import SparseAutoencoder
 
@@ -158,13 +175,17 @@ def sae(seen: Seen) -> Found:
     return {one.name.replace(" ", ""): one for one in best}
 
 
-METHODS: dict[str, Callable[[Seen], Found]] = {
-    "pca": pca,
+WITHOUT_LABELS: dict[str, Callable[[Rows], Found]] = {"pca": pca, "ica": ica, "sae": sae}
+WITH_LABELS: dict[str, Callable[[Rows], Found]] = {
     "logistic": logistic,
     "ridge": ridge,
     "means": means,
     "cav": cav,
     "leace": leace,
+}
+METHODS: dict[str, Callable[[Seen], Found]] = {
+    "pca": pca,
+    **WITH_LABELS,
     "text": text,
     "ideal-words": ideal_words,
     "pairs": pairs,

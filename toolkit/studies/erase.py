@@ -215,16 +215,13 @@ def erase_store(
     from pathlib import Path
 
     from toolkit.embeddings import open_store, write_store
-    from toolkit.labels import read_labels
+    from toolkit.labels import columns_of, read_labels
 
     store = open_store(path)
     if out and Path(out).exists():
         raise UserError(f"{out} exists; choose another --out for the store")
     table = store.labels if labels is None else read_labels(labels, store.ids)
-    columns = {
-        str(name): [None if value is None or value != value else value for value in table[name]]
-        for name in table.columns
-    }
+    columns = columns_of(store, labels)
     vectors = store.vectors()
     found = erase(vectors, columns, factor, seed=seed, say=say)
     if out:

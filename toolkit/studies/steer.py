@@ -130,6 +130,7 @@ def find_direction(folder: str | Path, factor: str, *sites: str) -> Direction:
     Raises UserError with the names that are there, or for a damaged run.
     """
     from probes import Direction
+    from toolkit.studies.discover import file_name
 
     path = Path(folder)
     if not path.is_dir():
@@ -139,7 +140,7 @@ def find_direction(folder: str | Path, factor: str, *sites: str) -> Direction:
     if (path / "manifest.json").exists():
         load_run(path)
         path = path / "directions"
-    files = [path / f"{factor}.{site}.safetensors" for site in sites]
+    files = [path / file_name(factor, site) for site in sites]
     file = next((file for file in files if file.exists()), None)
     if file is None:
         there = sorted(
