@@ -116,7 +116,11 @@ def command_of(manifest: dict[str, Any], name: str, seed: int | None = None) -> 
         words.append(f"--after {shlex.quote(config['prompt'])}")
     if kind not in PROMPTLESS:
         words += [shlex.quote(one) for one in config.get("prompts", ())]
-    for option in ("n", "steps", "count"):
+    if kind == "prove":
+        words.append(f"--target {shlex.quote(config['target'])}")
+        words += ["--purify"] if config["purify"] else []
+    options = ("portraits", "at", "nulls") if kind == "prove" else ("n", "steps", "count")
+    for option in options:
         if option in config:
             words.append(f"--{option} {config[option]}")
     seed = config.get("seed", seed)

@@ -37,13 +37,17 @@ def studies(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with RunWriter(home / "plain", "pellucid discover", {}):
         pass
     for kind in READERS:
-        where = "unclip" if kind == "badge" else "sd"
+        command = f"pellucid {'unclip' if kind == 'badge' else 'sd'} {kind}"
         config = {"n": 8, "seed": 0}
         if kind == "compression":
             config = {"steps": 20, **config}
+        elif kind == "prove":
+            command = "pellucid prove f6"
+            config = {"direction": "f6", "target": "f6=0", "portraits": 48, "at": 2.0, "nulls": 9,
+                      "purify": True, "seed": 0, "steps": 6}  # fmt: skip
         elif kind != "badge":
             config = {"prompts": ["an old chef", "it's a doctor"], **config}
-        write_sheet(home / kind, kind, f"pellucid {where} {kind}", config)
+        write_sheet(home / kind, kind, command, config)
     said = {"prompt": "a person with glasses"}
     write_sheet(home / "diff", "diff", "pellucid unclip diff", said, blocked=1)
     write_comparison(home / "compare")
@@ -73,6 +77,9 @@ def test_the_command_on_the_page_is_one_the_command_line_takes(studies: Path, ki
         assert taken.prompts == config["prompts"] and taken.n == 8
     if kind == "diff":
         assert taken.after == config["prompt"]
+    if kind == "prove":
+        assert (taken.direction, taken.target, taken.purify) == ("f6", "f6=0", True)
+        assert (taken.portraits, taken.at, taken.nulls) == (48, 2.0, 9)
 
 
 def test_a_picture_that_was_given_stands_in_the_command(studies: Path) -> None:
@@ -97,16 +104,16 @@ def open_sheet(studies: Path, kind: str) -> AppTest:
     return at.run()
 
 
-@pytest.mark.parametrize("kind", ["attention", "noising"])
+@pytest.mark.parametrize("kind", ["attention", "noising", "prove"])
 def test_a_sheet_is_shown_with_numbers_limits_and_command(studies: Path, kind: str) -> None:
     at = open_sheet(studies, kind)
     assert not at.exception and not at.error
     assert len(at.image) == 1
     text = words(at)
     assert "**What you see.**" in text and "**What it does not show.**" in text
-    assert f"pellucid sd {kind}" in at.code[0].value
+    assert f"pellucid {'' if kind == 'prove' else 'sd '}{kind}" in at.code[0].value
     assert len(at.dataframe) == len(at.get("plotly_chart")) > 0
-    assert "n = 8 pictures" in text
+    assert f"n = {48 if kind == 'prove' else 8} pictures" in text
 
 
 def test_another_sheet_is_chosen_from_the_menu(studies: Path) -> None:
