@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from toolkit.cli.terminal import command, say, show, show_json, show_table, whole
+from toolkit.errors import UserError
 
 
 def add(commands) -> None:
@@ -52,13 +53,17 @@ def add(commands) -> None:
     associate = command(
         commands,
         "associate",
-        "test whether professions lean towards a level, before and after erasing it (WEAT, iEAT)",
+        "test whether professions, or your own groups, lean towards a level (WEAT, iEAT)",
         "  pellucid associate                        the two skews that are planted\n"
         "  pellucid associate skin=pale skin=ebony\n"
-        "  pellucid associate age=old --n 80 --json",
+        "  pellucid associate age=old --n 80 --json\n"
+        "  pellucid associate light=dim --store stores/birds --targets species",
         run_associate,
     )
     associate.add_argument("attribute", nargs="*", help="FACTOR=LEVEL (skin=pale, hair_style=long)")
+    associate.add_argument("--store", help="test groups in what pellucid embed wrote")
+    associate.add_argument("--targets", metavar="COLUMN", help="with --store: whose levels lean")
+    associate.add_argument("--labels", metavar="CSV", help="labels in place of the store's own")
     associate.add_argument("--n", type=whole, default=40, help="sitters a profession (40)")
     associate.add_argument("--seed", type=whole, default=0, help="which sitters (0)")
     associate.add_argument("--json", action="store_true", help="print one object")
@@ -108,8 +113,21 @@ def run_erase(args: argparse.Namespace) -> int:
 
 def run_associate(args: argparse.Namespace) -> int:
     from toolkit.studies.associate import associate_run
+    from toolkit.studies.associate_store import associate_store
 
-    found = associate_run(args.attribute, n=args.n, seed=args.seed, say=say)
+    if not args.store and (args.labels or args.targets):
+        raise UserError("--labels and --targets are about a store's rows; name it with --store")
+    if args.store:
+        found = associate_store(
+            args.attribute,
+            args.store,
+            targets=args.targets,
+            labels=args.labels,
+            seed=args.seed,
+            say=say,
+        )
+    else:
+        found = associate_run(args.attribute, n=args.n, seed=args.seed, say=say)
     if args.json:
         show_json(found)
         return 0

@@ -47,13 +47,16 @@ class Reading:
 class Erased:
     """What an erasure did: the eraser, its readings, and how far it moved the vectors.
 
-    `rank` is how many dimensions went, `moved` the share of all variance that went with them.
+    `rank` is how many dimensions went, `moved` the share of all variance that went with them;
+    `fitted` rows of `width` dimensions is what the eraser saw.
     """
 
     eraser: LeaceEraser
     readings: tuple[Reading, ...]
     rank: int
     moved: float
+    fitted: int
+    width: int
 
 
 def _counts(labels: Sequence[Any], rows: np.ndarray) -> dict[str, int]:
@@ -170,7 +173,7 @@ def erase(
     centred = vectors - vectors.mean(0)
     gone = (vectors - clean) - (vectors - clean).mean(0)
     moved = float((gone**2).sum() / (centred**2).sum())
-    return Erased(eraser, tuple(readings), eraser.rank_, moved)
+    return Erased(eraser, tuple(readings), eraser.rank_, moved, len(fit), vectors.shape[1])
 
 
 def verdict(found: Erased, factor: str) -> list[str]:
@@ -193,6 +196,10 @@ def verdict(found: Erased, factor: str) -> list[str]:
         f"[{one.low:+.2f}, {one.high:+.2f}]"
         for one in broke
     ] or ["no other label is read worse by a linear probe, beyond chance"]
+    if any(line.endswith("still readable") for line in lines) and found.fitted < 10 * found.width:
+        lines.append(
+            f"the eraser saw {found.fitted} rows of {found.width} dimensions: more rows leave less"
+        )
     lines.append(f"{found.rank} dimensions and {found.moved:.0%} of all variance went")
     return lines
 
