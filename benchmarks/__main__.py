@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks.rows import Row, as_json, as_table, write_items
+from benchmarks.rows import Row, as_json, as_markdown, as_table, write_items
 
 HERE = Path(__file__).parent
 NOT_GROUPS = {"__init__", "__main__", "rows"}
@@ -46,7 +46,9 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("group", nargs="?", help="which group; --list names them")
     made.add_argument("--list", action="store_true", help="name the groups")
-    made.add_argument("--json", action="store_true", help="print rows as a JSON list")
+    shape = made.add_mutually_exclusive_group()
+    shape.add_argument("--json", action="store_true", help="print rows as a JSON list")
+    shape.add_argument("--markdown", action="store_true", help="print rows as a Markdown table")
     made.add_argument("--seed", type=int, default=0, help="what everything drawn follows from (0)")
     made.add_argument(
         "--quick", action="store_true", help="fewer items: a smoke test, not a figure"
@@ -76,7 +78,7 @@ def main() -> int:
         path = write_items(args.out, f"{args.group}-{args.seed}-{name}", kept)
         sys.stderr.write(f"per-item rows: {path}\n")
     text = json.dumps(as_json(rows), indent=2) if args.json else as_table(rows)
-    sys.stdout.write(text + "\n")
+    sys.stdout.write((as_markdown(rows) if args.markdown else text) + "\n")
     return 0
 
 

@@ -72,6 +72,20 @@ def as_table(rows: Sequence[Row]) -> str:
     )
 
 
+def as_markdown(rows: Sequence[Row]) -> str:
+    """Rows as a Markdown table, as README has its figures; bold where a target is missed."""
+    lines = ["| figure | case | system | value | 95 % interval | target | n |", "|---" * 7 + "|"]
+    for row in rows:
+        value = f"{row.value:.4g}"
+        ends = f"{row.ci95[0]:.3g} to {row.ci95[1]:.3g}" if row.ci95 else ""
+        cells = (
+            f"`{row.figure}`", row.case, row.system, f"**{value}**" if row.met is False else value,
+            ends, row.target or "", str(row.n),
+        )  # fmt: skip
+        lines.append("| " + " | ".join(cell.replace("|", "/") for cell in cells) + " |")
+    return "\n".join(lines)
+
+
 def write_items(folder: Path, name: str, items: Sequence[dict[str, Any]]) -> Path:
     """Per-item rows beside the figures, as JSON lines: what a figure was made of."""
     from toolkit.runs import write_bytes

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.rows import Row, as_json, as_table, keeps, write_items
+from benchmarks.rows import Row, as_json, as_markdown, as_table, keeps, write_items
 
 ROOT = Path(__file__).parent.parent
 
@@ -37,6 +37,17 @@ def test_a_row_has_the_fields_that_were_promised() -> None:
     assert "kept" in as_table([row])
     assert "SHORT" in as_table([Row("a", "b", "pellucid", 0.2, "under 0.15", 40)])
     assert Row("a", "b", "pellucid", 0.2, None, 40).met is None
+
+
+def test_markdown_has_a_line_a_row_and_marks_what_is_short() -> None:
+    rows = [
+        Row("a", "one|two", "pellucid", 0.98765, "at least 0.9", 40, (0.91, 1.0)),
+        Row("b", "three", "baseline", 0.2, "at least 0.9", 4),
+    ]
+    lines = as_markdown(rows).splitlines()
+    assert len({line.count("|") for line in lines}) == 1
+    assert lines[2] == "| `a` | one/two | pellucid | 0.9877 | 0.91 to 1 | at least 0.9 | 40 |"
+    assert lines[3] == "| `b` | three | baseline | **0.2** |  | at least 0.9 | 4 |"
 
 
 def test_items_are_written_beside(tmp_path: Path) -> None:
