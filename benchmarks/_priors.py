@@ -55,7 +55,7 @@ def best_prior(seed: int, size: Sized) -> tuple[str, list[Row], list[dict]]:
     from toolkit.judges import load_judge
     from toolkit.pipelines import load_pipeline
 
-    n, apart = max(8, size.prompts // 2), seed + APART
+    n, apart = max(8, size.prompts // 3), seed + APART
     people = sample("test", n, apart)
     rng = np.random.default_rng([apart, 13])
     said = [
@@ -116,7 +116,7 @@ def priors(seed: int, size: Sized) -> Iterator[tuple[list[Row], list[dict]]]:
     for name in PRIORS:
         model = load_pipeline("unclip", name)
         seeds = [1000 * seed + i for i in range(n)]
-        model.prior.sample(text, seeds[:n])  # the first call makes kernels ready
+        model.prior.sample(clip.encode([said[0].text]), seeds[:1])  # makes kernels ready
         draws, spent = [], []
         for draw in range(DRAWS):
             began = time.process_time()

@@ -31,7 +31,7 @@ class Size:
     """Rounds in which all take their turn, and prompts on which accuracies are compared."""
 
     rounds: int = 5
-    prompts: int = 120
+    prompts: int = 80
     largest: int = 24
 
 

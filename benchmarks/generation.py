@@ -35,7 +35,7 @@ class Size:
     """How many items each figure is measured on."""
 
     prompts: int = 120
-    pairs: int = 300
+    pairs: int = 200
     invert: int = 16
     diff: int = 30
 
