@@ -43,16 +43,22 @@ PRIVATE = re.compile(r"(/home/|/Users/|/root/|[A-Za-z]:\\\\|file://|[\w.+-]+@[\w
 
 def lint(manifest: dict[str, Any]) -> list[str]:
     """What is wrong with a manifest (a definition, or as c2pa reads one), a sentence each."""
-    assertions = [one for one in manifest.get("assertions") or [] if isinstance(one, dict)]
+    assertions = _objects(manifest.get("assertions"))
     labels = [_bare(str(one.get("label"))) for one in assertions]
     actions = _actions(assertions)
+    ingredients = _objects(manifest["ingredients"]) if "ingredients" in manifest else None
     return [
         *_unknown(labels, actions),
-        *_order(actions, manifest.get("ingredients")),
+        *_order(actions, ingredients),
         *_bindings(assertions, actions),
         *_disclosure(labels, actions),
         *_private(manifest),
     ]
+
+
+def _objects(listed: Any) -> list[dict]:
+    """The objects of a list; a manifest may hold anything in its place."""
+    return [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
 
 
 def _bare(label: str) -> str:
@@ -65,8 +71,7 @@ def _actions(assertions: list[dict]) -> list[dict]:
     for one in assertions:
         if _bare(str(one.get("label"))) in ("c2pa.actions", "c2pa.actions.v2"):
             data = one.get("data")
-            listed = data.get("actions") if isinstance(data, dict) else None
-            found += [a for a in listed if isinstance(a, dict)] if isinstance(listed, list) else []
+            found += _objects(data.get("actions") if isinstance(data, dict) else None)
     return found
 
 
@@ -82,12 +87,12 @@ def _unknown(labels: list[str], actions: list[dict]) -> list[str]:
         name, source = str(action.get("action")), action.get("digitalSourceType")
         if name.startswith("c2pa.") and name not in ACTIONS:
             said.append(f"{name} is no action of C2PA")
-        if source is not None and source not in SOURCES:
-            said.append(f"{source} is no digital source type of IPTC or C2PA")
+        if source is not None and str(source) not in SOURCES:
+            said.append(f"{str(source)[:80]} is no digital source type of IPTC or C2PA")
     return said
 
 
-def _order(actions: list[dict], ingredients: Any) -> list[str]:
+def _order(actions: list[dict], ingredients: list[dict] | None) -> list[str]:
     names = [str(action.get("action")) for action in actions]
     said = []
     if not names:
@@ -99,7 +104,7 @@ def _order(actions: list[dict], ingredients: Any) -> list[str]:
     for action in actions:
         if action.get("action") == "c2pa.created" and not action.get("digitalSourceType"):
             said.append("c2pa.created does not say from what kind of source")
-    if isinstance(ingredients, list):
+    if ingredients is not None:
         parents = sum(i.get("relationship") == "parentOf" for i in ingredients)
         if ("c2pa.opened" in names) != bool(parents):
             said.append("c2pa.opened and an ingredient that is the parent go together")
@@ -112,7 +117,7 @@ def _bindings(assertions: list[dict], actions: list[dict]) -> list[str]:
     bound = [one for one in assertions if _bare(str(one.get("label"))) == "c2pa.soft-binding"]
     marked = {"c2pa.watermarked", "c2pa.watermarked.bound"}
     said = []
-    if any(action.get("action") in marked for action in actions) and not bound:
+    if any(str(action.get("action")) in marked for action in actions) and not bound:
         said.append("it says that there is a watermark, and no soft binding names it")
     for one in bound:
         data = one.get("data")
@@ -126,7 +131,7 @@ def _bindings(assertions: list[dict], actions: list[dict]) -> list[str]:
 
 
 def _disclosure(labels: list[str], actions: list[dict]) -> list[str]:
-    made = any(action.get("digitalSourceType") in AI for action in actions)
+    made = any(str(action.get("digitalSourceType")) in AI for action in actions)
     if made and "c2pa.ai-disclosure" not in labels:
         return ["a model made it, and no c2pa.ai-disclosure says which"]
     if not made and "c2pa.ai-disclosure" in labels:

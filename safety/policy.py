@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from safety.files import read_json
 from safety.findings import SEVERITY, Action, Decision, Finding
 
 FORMAT = "pellucid-policy/1"
@@ -35,13 +35,17 @@ class Policy:
     def load(cls, path: str | Path = DEFAULT) -> Policy:
         """Read and validate a policy file. Raises BadPolicy in one sentence."""
         try:
-            return cls.read(json.loads(Path(path).read_text()))
-        except (OSError, json.JSONDecodeError) as error:
+            return cls.read(read_json(Path(path)))
+        except BadPolicy as error:
+            raise BadPolicy(f"the policy {path} is wrong: {error}") from None
+        except (OSError, ValueError) as error:
             raise BadPolicy(
                 f"the policy {path} can't be read ({error}); give a JSON file"
             ) from error
-        except BadPolicy as error:
-            raise BadPolicy(f"the policy {path} is wrong: {error}") from None
+        except (TypeError, AttributeError) as error:
+            raise BadPolicy(
+                f"the policy {path} is wrong: a value is of another kind than expected ({error})"
+            ) from error
 
     @classmethod
     def read(cls, data: Any) -> Policy:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import warnings
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -18,14 +16,12 @@ from safety.content_credentials import AI_EDITED, AI_MADE, CredentialsFound, rea
 from safety.ledger import Checkpoint, Ledger, LedgerError
 from safety.manifest_store import ManifestStore
 from safety.metadata import Facts, Metadata, read_metadata
+from safety.pictures import BadPicture, file_bytes, load_picture
 from safety.release import commitment
 from safety.told import summary
 from safety.watermark import Mark, MarkResult
 
-LARGEST = 40_000_000  # pixels; ten times the largest picture that we mean to look at
-LARGEST_FILE = 200_000_000  # bytes
-LARGEST_SIDECAR = 4_000_000
-FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
+LARGEST_SIDECAR = 4_000_000  # bytes
 Where = Literal["file", "sidecar", "store"]
 LedgerState = Literal["sealed", "other bytes", "other picture", "missing", "broken", "not asked"]
 
@@ -105,8 +101,14 @@ def verify_file(
     ValueError for a file that can't be read as an image.
     """
     path = Path(path)
-    data = _bytes(path, LARGEST_FILE)
-    image, pixels = _open(data, path)
+    try:
+        data = file_bytes(path)
+        image = load_picture(data)
+        pixels = np.asarray(image.convert("RGB"))
+    except BadPicture as error:
+        raise ValueError(
+            f"{path} can't be read as an image ({error}); expected a whole PNG, JPEG or WebP file"
+        ) from None
     metadata = read_metadata(image)
     mime = Image.MIME.get(image.format or "", "application/octet-stream")
     credentials, where = _credentials(data, mime, anchors, path)
@@ -129,16 +131,6 @@ def verify_file(
     return replace(found, summary=summary(found))
 
 
-def _bytes(path: Path, most: int) -> bytes:
-    try:
-        size = path.stat().st_size
-        if path.is_file() and size > most:
-            raise ValueError(f"{path} can't be read: it has {size} bytes, at most {most} are")
-        return path.read_bytes()
-    except OSError as error:
-        raise ValueError(f"{path} can't be read ({error.strerror}); give an image file") from None
-
-
 def _credentials(
     data: bytes, mime: str, anchors: bytes | None, path: Path
 ) -> tuple[CredentialsFound, Where]:
@@ -147,7 +139,9 @@ def _credentials(
     beside = path.with_name(f"{path.name}.c2pa")
     if found.state != "none" or not beside.is_file():
         return found, "file"
-    return read_credentials(data, mime, anchors, _bytes(beside, LARGEST_SIDECAR)), "sidecar"
+    if beside.stat().st_size > LARGEST_SIDECAR:
+        return CredentialsFound("invalid", ("the manifest beside it is too large",)), "sidecar"
+    return read_credentials(data, mime, anchors, beside.read_bytes()), "sidecar"
 
 
 def _recover(
@@ -165,23 +159,6 @@ def _recover(
     if not signed or (mark.payload is not None and said.payload != mark.payload):
         return None
     return Recovered("looks" if mark.payload is None else "mark", signed, said, pair[1])
-
-
-def _open(data: bytes, path: Path) -> tuple[Image.Image, np.ndarray]:
-    """The image with its chunks read, and its pixels as (h, w, 3) uint8."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a damaged file may warn before it fails
-            image = Image.open(io.BytesIO(data), formats=FORMATS)
-            if image.width * image.height > LARGEST:
-                raise ValueError(f"it has {image.width}x{image.height} pixels, at most {LARGEST}")
-            image.load()
-            return image, np.asarray(image.convert("RGB"))
-    except Exception as error:
-        said = "no image format is recognised" if "cannot identify" in str(error) else error
-        raise ValueError(
-            f"{path} can't be read as an image ({said}); expected a whole PNG or JPEG file"
-        ) from None
 
 
 def _agreement(

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from safety.files import parse_json, read_json
 from toolkit.errors import UserError
 from toolkit.runs import sha256, write_bytes, write_json
 
@@ -158,7 +159,7 @@ def _mapped(file: Path, rows: int, dim: int) -> np.ndarray:
         size = file.stat().st_size
         with open(file, "rb") as stream:
             length = int.from_bytes(stream.read(8), "little")
-            entry = json.loads(stream.read(min(length, size)))["vectors"]
+            entry = parse_json(stream.read(min(length, size)))["vectors"]
         shape, ends = tuple(entry["shape"]), entry["data_offsets"]
         whole = entry["dtype"] == "F16" and shape == (rows, dim) and 8 + length + ends[1] == size
     except FileNotFoundError as error:
@@ -197,7 +198,7 @@ def open_store(path: str | Path, checksums: bool = True) -> Store:
     if not file.exists():
         raise UserError(f"{path} is not a store: it has no manifest.json")
     try:
-        manifest = json.loads(file.read_text())
+        manifest = read_json(file)
         form = manifest["format"]
         if form != FORMAT:
             raise UserError(f"{file} has the format {form!r}, a store has {FORMAT!r}")
@@ -210,7 +211,7 @@ def open_store(path: str | Path, checksums: bool = True) -> Store:
         fits = fits and set(needed) <= set(files) and all(Path(f).name == f for f in files)
     except UserError:
         raise
-    except (ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise UserError(f"{file} is damaged and can't be read; embed again") from error
     if not fits:
         raise UserError(

@@ -20,6 +20,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from safety.files import read_json
 from toolkit.errors import UserError
 
 if TYPE_CHECKING:
@@ -200,7 +201,10 @@ class Run:
         """A JSON file of the run. Raises UserError when the run has none of that name."""
         if relative not in self.manifest["files"]:
             raise UserError(f"the run {self.path} has no {relative}")
-        return json.loads((self.path / relative).read_text())
+        try:
+            return read_json(self.path / relative)
+        except ValueError as error:
+            raise UserError(f"{self.path / relative} can't be read ({error})") from error
 
     def image(self, relative: str) -> np.ndarray:
         """A picture of the run as (h, w, 3) uint8."""
@@ -218,9 +222,11 @@ def _manifest(path: Path) -> dict[str, Any]:
     if not file.exists():
         raise UserError(f"{path} is not a run: it has no manifest.json")
     try:
-        manifest = json.loads(file.read_text())
+        manifest = read_json(file)
         form, files = manifest["format"], dict(manifest["files"])
-    except (ValueError, KeyError, TypeError) as error:
+        if not all(type(text) is str and "\0" not in text for row in files.items() for text in row):
+            raise ValueError("its list of files holds something else")
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{file} is damaged and can't be read; make the run again") from error
     if form != FORMAT:
         raise UserError(f"{file} has the format {form!r}, this version reads {FORMAT!r}")

@@ -7,7 +7,6 @@ the people that a judge can't read and a guard won't show.
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,10 +44,12 @@ class Answers:
 
 def read_reference(path: str | None) -> dict[str, dict[str, float]]:
     """Expected shares from a JSON file. Raises UserError unless they fit and sum to 1."""
+    from safety.files import read_json
+
     if path is None:
         return {}
     try:
-        given = json.loads(Path(path).read_text())
+        given = read_json(Path(path))
         shares = {f: {k: float(v) for k, v in levels.items()} for f, levels in given.items()}
     except (OSError, ValueError, AttributeError, TypeError) as error:
         raise UserError(
@@ -117,7 +118,9 @@ def read_pictures(folder: Path, say: Callable[[str], None] = _quiet) -> np.ndarr
 
     Raises UserError for no picture, and for one that can't be read, by its name.
     """
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
+
+    from safety.pictures import BadPicture, load_picture
 
     files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
     if not files:
@@ -127,15 +130,11 @@ def read_pictures(folder: Path, say: Callable[[str], None] = _quiet) -> np.ndarr
     pictures, resized = np.empty((len(files), SIDE, SIDE, 3), np.uint8), 0
     for index, file in enumerate(files):
         try:
-            with Image.open(file) as opened:
-                picture = opened.convert("RGB")
-        except (
-            UnidentifiedImageError,
-            OSError,
-            SyntaxError,
-            Image.DecompressionBombError,
-        ) as error:
-            raise UserError(f"the picture {file} can't be read; restore or remove it") from error
+            picture = load_picture(file).convert("RGB")
+        except BadPicture as error:
+            raise UserError(
+                f"the picture {file} can't be read ({error}); restore or remove it"
+            ) from error
         if picture.size != (SIDE, SIDE):
             resized += 1
             picture = picture.resize((SIDE, SIDE), Image.Resampling.BICUBIC)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import os
 from collections.abc import Callable
@@ -124,14 +123,16 @@ def framing(clip: Clip) -> Callable[[Image.Image], np.ndarray]:
 
 def read_picture(file: Path, data: bytes) -> Image.Image:
     """An upright RGB picture. Raises UserError naming the file that is none."""
-    from PIL import Image, ImageOps
+    from PIL import ImageOps
+
+    from safety.pictures import BadPicture, load_picture
 
     try:
-        with Image.open(io.BytesIO(data)) as opened:
-            if opened.mode[0] in "IF":
-                raise ValueError(f"mode {opened.mode}, more than 8 bits")
-            return ImageOps.exif_transpose(opened).convert("RGB")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        opened = load_picture(data)
+        if opened.mode[0] in "IF":
+            raise BadPicture(f"mode {opened.mode}, more than 8 bits")
+        return ImageOps.exif_transpose(opened).convert("RGB")
+    except (ValueError, OSError) as error:
         raise UserError(
             f"the picture {file} can't be read ({str(error).partition(chr(10))[0]}); "
             "repair or remove it, then repeat the command"

@@ -64,10 +64,12 @@ def read_picture(path: str | Path) -> np.ndarray:
     """(64, 64, 3) uint8, the middle square of a picture file. Raises UserError if there is none."""
     from PIL import Image, ImageOps
 
+    from safety.pictures import BadPicture, load_picture
+
     try:
-        with Image.open(path) as opened:
-            square = ImageOps.fit(opened.convert("RGB"), (64, 64), Image.Resampling.BICUBIC)
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
+        whole = load_picture(Path(path)).convert("RGB")
+        square = ImageOps.fit(whole, (64, 64), Image.Resampling.BICUBIC)
+    except BadPicture as error:
         raise UserError(
             f"{path} can't be read as a picture ({error}); give a PNG, JPEG or WebP"
         ) from error

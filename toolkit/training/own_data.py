@@ -86,11 +86,12 @@ def read_own(path: str | Path, least: int) -> OwnSet:
 def _square(name: str, data: bytes | Path, folder: Path) -> np.ndarray:
     from PIL import Image, ImageOps
 
+    from safety.pictures import load_picture
+
     try:
-        with Image.open(data if isinstance(data, Path) else io.BytesIO(data)) as opened:
-            upright = ImageOps.exif_transpose(opened).convert("RGB")
-            square = ImageOps.fit(upright, (SIDE, SIDE), Image.Resampling.LANCZOS)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        upright = ImageOps.exif_transpose(load_picture(data)).convert("RGB")
+        square = ImageOps.fit(upright, (SIDE, SIDE), Image.Resampling.LANCZOS)
+    except (OSError, ValueError) as error:
         raise UserError(
             f"{name} in {folder} can't be read as a picture ({error}); replace or remove it"
         ) from error
@@ -147,13 +148,15 @@ def _from_folder(folder: Path) -> Iterator[tuple[str, Any, Path]]:
 
 
 def _lines(table: Path) -> Iterator[dict[str, Any]]:
+    from safety.files import parse_json
+
     try:
         text = table.read_text(encoding="utf-8-sig")
         if table.suffix == ".csv":
             yield from csv.DictReader(io.StringIO(text))
             return
         for line in filter(str.strip, text.splitlines()):
-            row = json.loads(line)
+            row = parse_json(line)
             if not isinstance(row, dict):
                 raise ValueError("a line is not an object")
             yield row
