@@ -1,10 +1,10 @@
-"""`pellucid audit` and `pellucid verify`."""
+"""`pellucid audit`, `verify`, `ledger` and `keys`."""
 
 from __future__ import annotations
 
 import argparse
 
-from toolkit.cli.terminal import command, say, show, show_json, show_table
+from toolkit.cli.terminal import command, say, show, show_json, show_table, whole
 
 
 def add(commands) -> None:
@@ -42,6 +42,32 @@ def add(commands) -> None:
     )
     verify.add_argument("--json", action="store_true", help="print one object a file")
 
+    ledger = command(
+        commands,
+        "ledger",
+        "say whether a ledger holds, or print a receipt for one entry",
+        "  pellucid ledger runs/demo                             exit code 1 if it does not hold\n"
+        "  pellucid ledger runs/demo --checkpoint kept.json      against one kept elsewhere\n"
+        "  pellucid ledger runs/demo --receipt 3 > receipt.json  holds without the ledger",
+        run_ledger,
+    )
+    ledger.add_argument("folder", help="a ledger's folder, or a run")
+    ledger.add_argument("--checkpoint", metavar="JSON", help="a checkpoint kept elsewhere")
+    ledger.add_argument("--key", metavar="HEX", help="its public key (this machine's)")
+    ledger.add_argument("--receipt", metavar="INDEX", type=whole, help="print this entry's receipt")
+    ledger.add_argument("--json", action="store_true", help="print one object")
+
+    keys = command(
+        commands,
+        "keys",
+        "make this machine's keys and development CA, or say what others pin",
+        "  pellucid keys                   made on first use\n"
+        "  pellucid keys --export to-pin   root certificate and ledger key, no secret",
+        run_keys,
+    )
+    keys.add_argument("--export", metavar="FOLDER", help="write what others pin into a new folder")
+    keys.add_argument("--json", action="store_true", help="print one object")
+
 
 def run_audit(args: argparse.Namespace) -> int:
     from toolkit.studies.audit import audit, read_reference, summary, write_table
@@ -73,3 +99,32 @@ def run_verify(args: argparse.Namespace) -> int:
             for sentence in row["notes"]:
                 say(f"{row['file']}: {sentence}")
     return 0 if all(row["verdict"] == "verified" for row in found) else 1
+
+
+def run_ledger(args: argparse.Namespace) -> int:
+    from toolkit.studies.proofs import check_ledger, receipt_of
+
+    if args.receipt is not None:
+        show_json(receipt_of(args.folder, args.receipt))
+        return 0
+    found = check_ledger(args.folder, args.checkpoint, args.key)
+    if args.json:
+        show_json(found)
+    else:
+        show_table([{n: found[n] for n in ("ledger", "holds", "entries", "signed", "key")}])
+        for sentence in (*found["problems"], *found["notices"]):
+            say(sentence)
+    return 0 if found["holds"] else 1
+
+
+def run_keys(args: argparse.Namespace) -> int:
+    from toolkit.studies.proofs import show_keys
+
+    found = show_keys(args.export)
+    if args.json:
+        show_json(found)
+    else:
+        for name, value in found.items():
+            if value is not None:
+                show(f"{name}: {value}")
+    return 0
