@@ -73,6 +73,8 @@ def map_chart(dots: Sequence[Dot], pictures: dict[str, Picture], factor: str | N
     for dot in dots:
         groups.setdefault(_group(dot, pictures, factor), []).append(dot)
     colors = level_colors(factor, FACTORS[factor]) if factor else {}
+    others = sorted(set(groups) - {REAL, *COLORS}) if not factor else []
+    colors |= {group: CYCLE[i % len(CYCLE)] for i, group in enumerate(others)}
     order = [REAL, *(FACTORS[factor] if factor else COLORS), "unclear", "unread"]
     figure = go.Figure()
     for group in sorted(groups, key=lambda g: order.index(g) if g in order else len(order)):

@@ -13,6 +13,7 @@ from toolkit.errors import UserError
 from toolkit.runs import Run, load_run, sha256
 from toolkit.world.factors import FACTORS
 
+STORED = "vectors of the store"  # the kind of a point without a colour
 MARKS = ("watermark", "metadata", "c2pa", "ledger")
 
 
@@ -143,6 +144,7 @@ class Source:
     audit: tuple[Answer, ...] = ()
     audit_facts: dict[str, Any] = field(default_factory=dict)
     points: tuple[Point, ...] = ()
+    stability: tuple[dict[str, Any], ...] = ()
 
     def pixels(self, picture: Picture) -> np.ndarray:
         """(h, w, 3) uint8 of a released picture. Raises UserError when its file is gone or bad."""
@@ -201,6 +203,9 @@ def _read(run: Run) -> Source:
     marks = _provenances(run.json("verify.json")) if has("verify.json") else {}
     pictures = [_picture(row, marks, files) for row in _rows(run, "samples.parquet")]
     shown = {picture.id: picture for picture in pictures}
+    stored = _rows(run, "map.parquet")  # of `pellucid map`, whose points are not the run's own
+    facts = run.manifest.get("pca", {}).get("map", {})
+    facts = run.json("stability.json") if has("stability.json") else facts
     return Source(
         run,
         shown,
@@ -209,7 +214,8 @@ def _read(run: Run) -> Source:
         tuple(p.id for p in pictures if p.file and has(f"traces/{p.id}.safetensors")),
         tuple(_answer(row) for row in _rows(run, "audit.parquet")),
         run.json("audit.json") if has("audit.json") else {},
-        tuple(_point(row) for row in _rows(run, "embeddings/map.parquet")),
+        tuple(_point(row) for row in [*_rows(run, "embeddings/map.parquet"), *stored]),
+        tuple(facts.get("stability", ())),
     )
 
 
@@ -313,7 +319,8 @@ def _point(row: dict[str, Any]) -> Point:
     umap = float(row["umap1"]), float(row["umap2"])
     known = all(value == value for value in umap)
     pca = float(row["pca1"]), float(row["pca2"])
-    return Point(row["id"], row["kind"], pca, umap if known else None)
+    kind = row["kind"] if "kind" in row else _text(row.get("color")) or STORED
+    return Point(row["id"], kind, pca, umap if known else None)
 
 
 def _film(row: dict[str, Any]) -> Film:

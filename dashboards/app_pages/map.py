@@ -11,6 +11,7 @@ from dashboards.charts import Dot, map_chart
 from dashboards.parts import empty, heading, show
 from dashboards.source import Point, Source
 from dashboards.words import factor_name, pipeline_badge, plain, title_of
+from toolkit.studies.map_stability import sentences
 from toolkit.world.factors import FACTORS
 
 CONFIG = {
@@ -49,18 +50,8 @@ def page(source: Source) -> None:
     if not source.points:
         empty("This run has no map of embeddings.", "`pellucid demo` makes a run that has one.")
         return
-    left, right = st.columns([1, 3])
-    colour = left.selectbox(
-        "Colour by", ("pipeline", *FACTORS), key="colour", bind="query-params",
-        format_func=lambda f: "pipeline" if f == "pipeline" else f"judged {factor_name(f)}",
-    )  # fmt: skip
-    shown = [p.id for p in source.pictures.values() if p.file]
-    picked = right.multiselect(
-        "Show pictures by name, without a mouse", shown, key="by-name",
-        format_func=lambda one: title_of(source.pictures[one]),
-    )  # fmt: skip
+    factor, picked = _controls(source) if source.pictures else (None, [])
     events = []
-    factor = None if colour == "pipeline" else str(colour)
     for column, (name, line) in zip(st.columns(2), LINES.items(), strict=True):
         with column, st.container(border=True):
             st.markdown(f"**{name}**  \n:small[:gray[{line}]]")
@@ -76,11 +67,31 @@ def page(source: Source) -> None:
                 alt=f"{name} of {len(found)} CLIP image embeddings",
             )
             events.append(event)
+            rows = [row for row in source.stability if row["map"] == name]
+            st.caption("  \n".join(plain(line) for line in sentences(rows)))
     _selection(source, list(dict.fromkeys([*selected_ids(events), *picked])))
+
+
+def _controls(source: Source) -> tuple[str | None, list[str]]:
+    """The factor that colours the dots, and the pictures picked by name."""
+    left, right = st.columns([1, 3])
+    colour = left.selectbox(
+        "Colour by", ("pipeline", *FACTORS), key="colour", bind="query-params",
+        format_func=lambda f: "pipeline" if f == "pipeline" else f"judged {factor_name(f)}",
+    )  # fmt: skip
+    shown = [p.id for p in source.pictures.values() if p.file]
+    picked = right.multiselect(
+        "Show pictures by name, without a mouse", shown, key="by-name",
+        format_func=lambda one: title_of(source.pictures[one]),
+    )  # fmt: skip
+    return None if colour == "pipeline" else str(colour), picked
 
 
 def _selection(source: Source, wanted: list[str]) -> None:
     """The pictures behind the chosen ids."""
+    if not source.pictures:
+        st.caption("Points of a store: each one's id shows under the pointer.")
+        return
     if not wanted:
         st.caption(
             "Nothing is selected. Circles: Stable Diffusion. Diamonds: unCLIP. Small dots: real "

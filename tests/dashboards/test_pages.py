@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -152,6 +153,43 @@ def test_pictures_can_be_chosen_without_a_mouse(demo_run: Path, source: Source) 
     at = page_of(demo_run, "map")
     at.multiselect(key="by-name").select(source.traced[0]).run()
     assert len(at.image) == 1
+
+
+def test_a_map_says_how_far_it_can_be_trusted(own_run: Callable[[], Path]) -> None:
+    import json
+
+    path = own_run()
+    row = {"map": "UMAP", "measure": "trustworthiness", "value": 0.9, "low": 0.88, "high": 0.92,
+           "least": 0.89, "most": 0.91, "maps": 3, "chance": 0.5, "n": 80}  # fmt: skip
+    manifest = json.loads((path / "manifest.json").read_text())
+    manifest["pca"] = {"map": {"stability": [row]}}
+    (path / "manifest.json").write_text(json.dumps(manifest))
+    at = page_of(path, "map")
+    assert not at.exception
+    captions = " ".join(one.value for one in at.caption).replace("\\", "")
+    assert "UMAP: trustworthiness 0.90" in captions and "3 seeds 0.89 to 0.91" in captions
+
+
+def test_a_map_of_a_store_is_shown_too(tmp_path: Path) -> None:
+    import pandas as pd
+
+    from probes import Space
+    from toolkit.embeddings import write_store
+    from toolkit.studies.map_run import map_run
+
+    rng, ids = np.random.default_rng(0), [f"{i}.png" for i in range(40)]
+    labels = pd.DataFrame({"kind": ["owl", "tit"] * 20}, index=pd.Index(ids, name="id"))
+    write_store(
+        tmp_path / "birds", rng.normal(size=(40, 6)), ids, space=Space("m", "s"), model="m",
+        labels=labels,
+    )  # fmt: skip
+    map_run(tmp_path / "birds", tmp_path / "run", color="kind", only_pca=True)
+    at = page_of(tmp_path / "run", "map")
+    assert not at.exception
+    (chart,) = at.get("plotly_chart")
+    assert "owl" in chart.proto.spec and "tit" in chart.proto.spec
+    captions = " ".join(one.value for one in at.caption).replace("\\", "")
+    assert "PCA: neighbours kept" in captions
 
 
 def test_colouring_by_a_judged_factor(demo_run: Path) -> None:

@@ -37,7 +37,9 @@ def test_pca_is_the_svd_of_the_real_vectors() -> None:
 
 def test_a_point_keeps_its_id_and_the_same_seed_gives_the_same_map() -> None:
     ids, kinds = ["a", "b", "c"], ["unclip", "unclip", "stable-diffusion"]
-    table, _ = embedding_map(ids, kinds, DRAWN, REAL, seed=1)
+    table, facts = embedding_map(ids, kinds, DRAWN, REAL, seed=1)
+    of = {(row["map"], row["measure"]): row for row in facts["stability"]}
+    assert len(of) == 5 and of["UMAP", "neighbours across seeds"]["maps"] == 3
     again, _ = embedding_map(ids, kinds, DRAWN, REAL, seed=1)
     assert table.equals(again)
     kind_of = {row["id"]: row["kind"] for row in table.to_dict("records")}
@@ -142,7 +144,9 @@ def test_a_map_is_a_run_with_its_coordinates_its_figures_and_its_pictures(
     argv = ["map", str(store), "--color", "kind", "--seed", "4", "--json", "--out"]
     assert main([*argv, str(tmp_path / "one")]) == 0
     told = capsys.readouterr()
-    assert told.err.splitlines()[0].startswith("PCA of 90 vectors: two axes hold")
+    said = told.err.splitlines()
+    assert said[0].startswith("PCA of 90 vectors: two axes hold")
+    assert said[1] == f"the PCA is in {tmp_path}/one/map.html; UMAPs follow"
     facts = json.loads(told.out)
     run = load_run(tmp_path / "one")
     assert run.json("stability.json") == facts
@@ -183,6 +187,21 @@ def test_pca_alone_is_that_of_every_vector(store: Path, tmp_path: Path) -> None:
     np.testing.assert_allclose(facts["share"], scale[:2] ** 2 / (scale**2).sum(), atol=1e-4)
     assert table["umap1"].isna().all()
     assert {row["map"] for row in facts["stability"]} == {"PCA"}
+
+
+def test_the_pca_is_there_at_once_and_stays_when_umap_is_stopped(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: object) -> None:
+        assert load_run(tmp_path / "run").table("map.parquet")["pca1"].notna().all()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("toolkit.studies.map_run.umap2", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        map_run(store, tmp_path / "run")
+    table = load_run(tmp_path / "run").table("map.parquet")
+    assert table["umap1"].isna().all() and len(table) == 90
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["run", "zoo"]
 
 
 def test_rows_are_drawn_without_repeats_and_by_seed() -> None:

@@ -12,7 +12,7 @@ from toolkit.embeddings import Store, open_store
 from toolkit.errors import UserError
 from toolkit.labels import read_labels
 from toolkit.runs import RunWriter, write_bytes, write_json
-from toolkit.studies.maps import NEIGHBORS, neighbours, umap2
+from toolkit.studies.maps import NEIGHBORS, SEEDS, neighbours, umap2
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,9 +57,38 @@ def map_run(
     only_pca: bool = False,
     rows: int = 5000,
     seed: int = 0,
-    seeds: int = 3,
+    seeds: int = SEEDS,
     replace: bool = False,
     say: Say = lambda text: None,
+) -> dict[str, Any]:
+    """The PCA at once, as a complete run; then UMAPs behind it, in a run that takes its place.
+
+    What is stopped in between keeps the PCA's run. Raises UserError as `one_map` does.
+    """
+    if not only_pca and seeds < 3:
+        raise UserError(f"--seeds is {seeds}; compare at least 3, or draw the PCA alone with --pca")
+    asked: dict[str, Any] = {"color": color, "labels": labels, "rows": rows, "seed": seed}
+    flat = one_map(store_path, out, **asked, seeds=0, replace=replace, say=say)
+    if only_pca:
+        return flat
+    if flat["shown"] < LEAST:
+        say(f"{flat['shown']} vectors are too few for a UMAP: it needs {LEAST}")
+        return flat
+    say(f"the PCA is in {out}/map.html; UMAPs follow")
+    return one_map(store_path, out, **asked, seeds=seeds, replace=True, say=say)
+
+
+def one_map(
+    store_path: str | Path,
+    out: str | Path,
+    *,
+    color: str | None,
+    labels: str | None,
+    rows: int,
+    seed: int,
+    seeds: int,
+    replace: bool,
+    say: Say,
 ) -> dict[str, Any]:
     """A run with `map.parquet` (every seed's coordinates), `stability.json`, a page, a picture.
 
@@ -74,8 +103,6 @@ def map_run(
     from toolkit.studies.map_stability import sentences, stability
     from toolkit.studies.pictures import save
 
-    if not only_pca and seeds < 3:
-        raise UserError(f"--seeds is {seeds}; compare at least 3, or draw the PCA alone with --pca")
     if rows < LEAST:
         raise UserError(f"--rows is {rows}; give at least {LEAST}")
     store = open_store(store_path)
@@ -83,7 +110,7 @@ def map_run(
     if len(store) < 3:
         raise UserError(f"{store_path} has {len(store)} vectors; a map needs at least 3")
     which = chosen_rows(len(store), rows, seed)
-    config = {"store": Path(store_path).name, "color": color, "rows": rows, "pca": only_pca}
+    config = {"store": Path(store_path).name, "color": color, "rows": rows, "seeds": seeds}
     with RunWriter(out, f"pellucid map {Path(store_path).name}", config, replace) as run:
         run.manifest["models"] = {"embedding": store.space.model}
         with run.timed("pca"):
@@ -92,16 +119,15 @@ def map_run(
                 raise UserError(f"the vectors of {store_path} are all one and the same")
             vectors = store.rows(which)
             flat = parts.transform(vectors)
-        held = ", ".join(f"{share:.0%}" for share in parts.ratio)
-        say(f"PCA of {len(store)} vectors: two axes hold {held} of the variance")
+        if not seeds:
+            held = ", ".join(f"{share:.0%}" for share in parts.ratio)
+            say(f"PCA of {len(store)} vectors: two axes hold {held} of the variance")
         found = {"pca1": flat[:, 0], "pca2": flat[:, 1]}
         maps, near = {"PCA": [flat]}, None
-        drawn = range(seed, seed + seeds) if not only_pca and len(which) >= LEAST else ()
+        drawn = range(seed, seed + seeds)
         run.manifest["seeds"] = list(drawn)
         if len(which) >= LEAST:
             near = _neighbours(store, vectors, which)
-        elif not only_pca:
-            say(f"{len(which)} vectors are too few for a UMAP: it needs {LEAST}")
         for one in drawn:
             with run.timed("umap"):
                 curved = umap2(vectors, one, near)

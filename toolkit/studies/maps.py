@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 NEIGHBORS = 15
+SEEDS = 3  # UMAPs that are compared
 
 
 def pca2(real: np.ndarray, drawn: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
@@ -81,12 +82,23 @@ def neighbours(
 def embedding_map(
     ids: Sequence[str], kinds: Sequence[str], drawn: np.ndarray, real: np.ndarray, seed: int
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """One row a point: id, kind ("real" or the pipeline), pca1, pca2, umap1, umap2; and facts."""
+    """One row a point: id, kind ("real" or the pipeline), pca1, pca2, umap1, umap2; and facts.
+
+    The facts' `stability` compares the maps with the vectors, and the UMAP with two of other seeds.
+    """
     import pandas as pd
+
+    from toolkit.studies.map_stability import stability
 
     drawn = drawn.reshape(-1, real.shape[1])
     flat, facts = pca2(real, drawn)
-    curved = umap2(np.concatenate([real, drawn]), seed)
+    every = np.concatenate([real, drawn])
+    curved, facts["stability"] = umap2(every, seed), []
+    if len(every) > 2 * NEIGHBORS:
+        near = neighbours(every)
+        curved = [umap2(every, one, near) for one in range(seed, seed + SEEDS)]
+        facts["stability"] = stability(every, near[0], {"PCA": [flat], "UMAP": curved}, seed)
+        curved = curved[0]
     names = [f"real-{index:04d}" for index in range(len(real))] + list(ids)
     table = pd.DataFrame(
         {
