@@ -78,12 +78,14 @@ def page(source: Source) -> None:
     factor = left.selectbox(
         "Factor", list(names), format_func=factor_name, key="factor", bind="query-params"
     )
+    others = list(dict.fromkeys(f.pipeline for f in source.films if f.pipeline not in SITES))
+    pipelines, first = (others, others[0]) if others else (list(SITES), "unclip")
     pipeline = middle.segmented_control(
-        "Pipeline", list(SITES), default="unclip", format_func=pipeline_name, key="pipeline",
+        "Pipeline", pipelines, default=first, format_func=pipeline_name, key="pipeline",
         required=True, bind="query-params",
-    ) or "unclip"  # fmt: skip
+    ) or first  # fmt: skip
     films = [f for f in source.films if f.factor == factor and f.pipeline == pipeline]
-    found = directions_of(source, factor, SITES[pipeline])
+    found = directions_of(source, factor, SITES[pipeline]) if pipeline in SITES else []
     if not films:
         empty(
             f"This run did not steer {pipeline_name(pipeline)} along {factor_name(factor)}.",

@@ -20,6 +20,12 @@ class Parser(argparse.ArgumentParser):
         super().__init__(description=f"{text}\n\n{examples}" if examples else text, **settings)
 
     def error(self, message: str) -> NoReturn:
+        if message.startswith("unrecognized arguments:") and "--model" in message.split():
+            message = (
+                "this command works with the shipped models, whose world and judges it needs; a "
+                "real checkpoint goes to generate, discover, steer and doctor, a CLIP model to "
+                "embed"
+            )
         self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
 
 

@@ -19,7 +19,8 @@ def add(commands) -> None:
         "  pellucid discover age --method means --method sae\n"
         "  pellucid discover --method all                each method, and where they meet\n"
         "  pellucid discover --store stores/photos       labels that the store holds\n"
-        "  pellucid discover species --store stores/birds --labels birds.csv --group photographer",
+        "  pellucid discover species --store stores/birds --labels birds.csv --group photographer\n"
+        "  pellucid discover glasses --model models/sd-1.5 --out runs/sd15",
         run_discover,
     )
     discover.add_argument("factor", nargs="*", help="factors of the world, or labels (all of them)")
@@ -33,6 +34,10 @@ def add(commands) -> None:
         help="pca, ica, means, logistic, ridge, cav, leace, text, ideal-words, pairs, sae or all; "
         "may be given again (pca and logistic)",
     )  # fmt: skip
+    discover.add_argument(
+        "--model", metavar="FOLDER_OR_ID",
+        help="in a real checkpoint, from pairs of captions through its own text tower",
+    )  # fmt: skip
     discover.add_argument("--portraits", type=whole, default=1500, help="real portraits (1500)")
     discover.add_argument("--seed", type=whole, default=0, help="which portraits (0)")
     discover.add_argument("--out", default="runs/directions", help="the run's folder")
@@ -44,13 +49,20 @@ def add(commands) -> None:
         "steer",
         "draw one seed along a direction, beside a random direction of equal norm",
         '  pellucid steer glasses --prompt "an old chef"\n'
-        '  pellucid steer beard --prompt "a smiling doctor" --seed 4 --out runs/beards',
+        '  pellucid steer beard --prompt "a smiling doctor" --seed 4 --out runs/beards\n'
+        '  pellucid steer glasses --prompt "an old chef" --model models/sd-1.5 --steps 25 '
+        "--directions runs/sd15",
         run_steer,
     )
     steer.add_argument("factor", help="the direction's factor, for example glasses")
     steer.add_argument("--prompt", required=True, help="what to draw")
     steer.add_argument("--seed", type=whole, default=0, help="the picture's seed (0)")
     steer.add_argument("--pipeline", default="both", help="stable-diffusion, unclip or both (both)")
+    steer.add_argument(
+        "--model", metavar="FOLDER_OR_ID",
+        help="a real checkpoint in place of the shipped pipelines; its own directions only",
+    )  # fmt: skip
+    steer.add_argument("--steps", type=whole, help="of the sampler (each pipeline's own)")
     steer.add_argument(
         "--directions", default="runs/demo", metavar="RUN", help="where directions are (runs/demo)"
     )
@@ -65,6 +77,8 @@ def run_discover(args: argparse.Namespace) -> int:
 
     if not args.store and (args.labels or args.group):
         raise UserError("--labels and --group are about a store's rows; name it with --store")
+    if args.store and args.model:
+        raise UserError("--store holds vectors and --model names a model; give one of the two")
     if args.store:
         found = discover_store(
             args.out,
@@ -86,6 +100,7 @@ def run_discover(args: argparse.Namespace) -> int:
             replace=args.replace,
             say=say,
             methods=args.method,
+            model=args.model,
         )
     if args.json:
         show_json(found)
@@ -110,6 +125,8 @@ def run_steer(args: argparse.Namespace) -> int:
         directions=args.directions,
         replace=args.replace,
         say=say,
+        model=args.model,
+        steps=args.steps,
     )
     if args.json:
         show_json(strips)

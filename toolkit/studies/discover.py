@@ -226,10 +226,18 @@ def discover_run(
     replace: bool,
     say: Callable[[str], None],
     methods: Iterable[str] = (),
+    model: str | None = None,
 ) -> list[dict[str, Any]]:
-    """`pellucid discover`: a run that holds directions. Returns one row each."""
+    """`pellucid discover`: a run that holds directions. Returns one row each.
+
+    `model` is a real checkpoint's folder or id: its directions come from words alone.
+    """
     from toolkit.clip import load_clip
 
+    if model is not None:
+        from toolkit.studies.discover_checkpoint import checkpoint_run
+
+        return checkpoint_run(out, model, check_factors(factors), seed, replace, say, methods)
     chosen, ways = check_factors(factors), check_methods(methods)
     if not 200 <= portraits <= 100_000:
         raise UserError(f"{portraits} portraits were asked for; give 200 to 100000")

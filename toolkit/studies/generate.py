@@ -288,7 +288,7 @@ def generate_run(
     names = (checkpoint.name,) if checkpoint else chosen_pipelines(pipeline)
     found = {
         name: [
-            (find_direction(directions, factor, *_sites(name, checkpoint)), strength)
+            (find_direction(directions, factor, *sites_of(name, checkpoint)), strength)
             for factor, strength in edits
         ]
         for name in names
@@ -338,5 +338,6 @@ def checkpoint_batch(checkpoint: Checkpoint) -> int:
     return max(1, BATCH * 64**2 // checkpoint.pixels**2)
 
 
-def _sites(name: str, checkpoint: Checkpoint | None) -> tuple[str, ...]:
+def sites_of(name: str, checkpoint: Checkpoint | None) -> tuple[str, ...]:
+    """Where a shipped pipeline, or the checkpoint, can be edited."""
     return tuple(checkpoint.spaces) if checkpoint else (SITES[name],)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +45,7 @@ class Film:
 
     def readings(self, samples: Sequence[Sample]) -> list[str]:
         """What the judge read in each frame; "withheld" where the guard kept it back."""
-        return ["withheld" if s.image is None else s.judged[self.factor] for s in samples]
+        return [_reading(sample, self.factor) for sample in samples]
 
     def facts(self) -> dict[str, Any]:
         """The filmstrip as steering.json has it."""
@@ -62,6 +63,12 @@ class Film:
         }
 
 
+def _reading(sample: Sample, factor: str) -> str:
+    if sample.image is None:
+        return "withheld"
+    return sample.judged[factor] if sample.readable else "not read"
+
+
 def film(
     door: Door,
     pipeline: str,
@@ -70,16 +77,17 @@ def film(
     prompt: str,
     seed: int,
     strengths: Sequence[float] = STRENGTHS,
+    how: Callable[..., Any] | None = None,
 ) -> Film:
-    """Draw a filmstrip through the guarded door."""
+    """Draw a filmstrip through the guarded door; `how` as in Door.draw."""
     from probes import random_direction
 
-    still = door.draw(pipeline, [prompt], [seed], group="steer")[0]
+    still = door.draw(pipeline, [prompt], [seed], group="steer", how=how)[0]
     lines = []
     for one in (direction, random_direction(direction, seed)):
         lines.append(
             tuple(
-                door.draw(pipeline, [prompt], [seed], [(one, strength)], group="steer")[0]
+                door.draw(pipeline, [prompt], [seed], [(one, strength)], group="steer", how=how)[0]
                 if strength
                 else still
                 for strength in strengths
@@ -103,7 +111,12 @@ def picture(one: Film) -> Image.Image:
             )
         )
         strips.append(Strip(heading, frames))
-    return sheet(strips, f"{TITLES[one.pipeline]}: {one.prompt}")
+    return sheet(strips, f"{title(one.pipeline)}: {one.prompt}")
+
+
+def title(pipeline: str) -> str:
+    """A pipeline's name for people; a checkpoint's own name."""
+    return TITLES.get(pipeline, pipeline)
 
 
 def write_films(run: RunWriter, films: Sequence[Film]) -> None:
@@ -170,22 +183,40 @@ def steer_run(
     directions: str,
     replace: bool,
     say: Callable[[str], None],
+    model: str | None = None,
+    steps: int | None = None,
 ) -> list[dict[str, Any]]:
-    """`pellucid steer`: a run with one filmstrip a pipeline. Returns their facts."""
-    from toolkit.studies.generate import chosen_pipelines, open_door, write_samples
+    """`pellucid steer`: a run with one filmstrip a pipeline. Returns their facts.
 
-    names = chosen_pipelines(pipeline)
+    `model` is a real checkpoint's folder or id, `steps` replace its sampler's own number.
+    """
+    from toolkit.studies.generate import (
+        chosen_checkpoint,
+        chosen_pipelines,
+        open_door,
+        sites_of,
+        write_samples,
+    )
+
+    checkpoint = chosen_checkpoint(model, pipeline, say)
+    names = (checkpoint.name,) if checkpoint else chosen_pipelines(pipeline)
+    found = {
+        name: find_direction(directions, factor, *sites_of(name, checkpoint)) for name in names
+    }
+    if checkpoint:  # before a picture is drawn for nothing
+        found[checkpoint.name].require(checkpoint.spaces[found[checkpoint.name].space.site])
     config = {"factor": factor, "prompt": prompt, "seed": seed, "pipelines": list(names)}
     with RunWriter(
         out, f"pellucid steer {factor} --prompt {json.dumps(prompt)}", config, replace
     ) as run:
-        door = open_door(run, say)
+        door = open_door(run, say, checkpoint=checkpoint)
         films = []
         for name in names:
-            direction = find_direction(directions, factor, door.pipeline(name).site)
-            say(f"{TITLES[name]}: {2 * len(STRENGTHS) - 1} frames")
+            drawer = door.pipeline(name)
+            how = partial(drawer.generate, steps=steps) if steps is not None else None
+            say(f"{title(name)}: {2 * len(STRENGTHS) - 1} frames")
             with run.timed(f"steer {name}"):
-                films.append(film(door, name, direction, factor, prompt, seed))
+                films.append(film(door, name, found[name], factor, prompt, seed, how=how))
         write_films(run, films)
         write_samples(run, door, unique(films))
     return [one.facts() for one in films]

@@ -11,8 +11,15 @@ import torch
 from probes import Space
 from toolkit.pipelines.batch import Batch, Edit, Trace, check_request, generators, noise
 from toolkit.pipelines.real.parts import digest, load_parts
-from toolkit.pipelines.real.prior import imagine
-from toolkit.pipelines.real.steps import Tell, edit_embeddings, guided, sampled, sort_edits
+from toolkit.pipelines.real.prior import imagine, statistics
+from toolkit.pipelines.real.steps import (
+    Tell,
+    edit_embeddings,
+    guided,
+    read_words,
+    sampled,
+    sort_edits,
+)
 from toolkit.training.data import to_pictures
 
 STEPS, GUIDANCE = 100, 4.0
@@ -31,8 +38,15 @@ class KandinskyCheckpoint:
         self.hash = digest(decoder, wants, ("unet",))
         self.space = Space(digest(prior, before, ("image_encoder",)), self.site)
         self.spaces = {self.site: self.space}
+        self.statistics = statistics(self.prior.prior)
         self.side = int(self.parts.unet.config.sample_size)
         self.pixels = self.side * 2 ** (len(self.parts.movq.config.block_out_channels) - 1)
+
+    @torch.no_grad()
+    def text_vectors(self, site: str, prompts: Sequence[str]) -> np.ndarray:
+        """(n, d) the text embeddings that the prior is told."""
+        words = read_words(self.prior.tokenizer, self.prior.text_encoder, prompts)
+        return words.pooled.cpu().numpy()
 
     def _nothing(self) -> torch.Tensor:
         """(1, d) the embedding of a black picture, which guidance moves away from."""

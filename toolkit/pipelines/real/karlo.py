@@ -16,7 +16,7 @@ from torch.nn import functional
 from probes import Space
 from toolkit.pipelines.batch import Batch, Edit, Trace, check_request, generators, noise
 from toolkit.pipelines.real.parts import digest, load_parts
-from toolkit.pipelines.real.prior import imagine
+from toolkit.pipelines.real.prior import imagine, statistics
 from toolkit.pipelines.real.steps import (
     Tell,
     Words,
@@ -44,8 +44,15 @@ class KarloCheckpoint:
         self.hash = digest(folder, wants, ("decoder",))
         self.space = Space(digest(folder, wants, ("text_encoder",)), self.site)
         self.spaces = {self.site: self.space}
+        self.statistics = statistics(self.parts.prior)
         self.side = int(self.parts.decoder.config.sample_size)
         self.pixels = int(self.parts.super_res_first.config.sample_size)
+
+    @torch.no_grad()
+    def text_vectors(self, site: str, prompts: Sequence[str]) -> np.ndarray:
+        """(n, d) the text embeddings that the prior is told."""
+        words = read_words(self.parts.tokenizer, self.parts.text_encoder, prompts)
+        return words.pooled.cpu().numpy()
 
     @torch.no_grad()
     def decode(

@@ -14,6 +14,14 @@ from toolkit.pipelines.real.steps import Words, denoise, guided, read_words
 STEPS, GUIDANCE = 25, 4.0
 
 
+def statistics(prior: Any) -> tuple[np.ndarray, np.ndarray]:
+    """(d,) mean and (d,) standard deviation of real image embeddings, as the prior keeps them."""
+    mean, spread = (
+        value.detach().cpu().numpy().reshape(-1) for value in (prior.clip_mean, prior.clip_std)
+    )
+    return mean, np.abs(spread)
+
+
 def imagine(
     prior: Any,
     schedule: Any,

@@ -16,6 +16,7 @@ from toolkit.pipelines.real.steps import (
     Words,
     edit_states,
     guided,
+    over_words,
     read_words,
     sampled,
     sort_edits,
@@ -68,7 +69,7 @@ class StableCheckpoint:
         towers = ("text_encoder", "text_encoder_2") if self.xl else ("text_encoder",)
         self.hash = digest(folder, wants, ("unet",))
         self.space = Space(digest(folder, wants, towers), self.site)
-        self.spaces = {self.site: self.space}
+        self.spaces, self.statistics = {self.site: self.space}, None
         self.guidance = GUIDANCE[self.kind]
         self.side = int(self.parts.unet.config.sample_size)
         self.pixels = self.side * 2 ** (len(self.parts.vae.config.block_out_channels) - 1)
@@ -86,6 +87,11 @@ class StableCheckpoint:
     def states(self, prompts: Sequence[str]) -> torch.Tensor:
         """(n, L, d) text states of the prompts, as the U-Net reads them."""
         return self._states(prompts)[0]
+
+    @torch.no_grad()
+    def text_vectors(self, site: str, prompts: Sequence[str]) -> np.ndarray:
+        """(n, d) the prompts' mean text states, which edits move."""
+        return over_words(*self._states(prompts))
 
     @torch.no_grad()
     def decode(self, latents: torch.Tensor) -> np.ndarray:

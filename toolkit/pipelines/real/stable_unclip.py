@@ -12,13 +12,14 @@ from probes import Space
 from toolkit.errors import UserError
 from toolkit.pipelines.batch import Batch, Edit, Trace, check_request, generators, noise
 from toolkit.pipelines.real.parts import digest, load_parts
-from toolkit.pipelines.real.prior import imagine
+from toolkit.pipelines.real.prior import imagine, statistics
 from toolkit.pipelines.real.stable import decode_latents
 from toolkit.pipelines.real.steps import (
     Tell,
     edit_embeddings,
     edit_states,
     guided,
+    over_words,
     read_words,
     sampled,
     sort_edits,
@@ -45,8 +46,19 @@ class StableUnclipCheckpoint:
         self.space = Space(digest(folder, wants, (tower,)), self.site)
         words = Space(digest(folder, wants, ("text_encoder",)), "text_states")
         self.spaces = {self.site: self.space, words.site: words}
+        self.statistics = statistics(self.parts.prior) if self.has_prior else None
         self.side = int(self.parts.unet.config.sample_size)
         self.pixels = self.side * 2 ** (len(self.parts.vae.config.block_out_channels) - 1)
+
+    @torch.no_grad()
+    def text_vectors(self, site: str, prompts: Sequence[str]) -> np.ndarray:
+        """(n, d) mean text states, or the text embeddings that the prior is told."""
+        parts = self.parts
+        if site == self.site:
+            words = read_words(parts.prior_tokenizer, parts.prior_text_encoder, prompts)
+            return words.pooled.cpu().numpy()
+        words = read_words(parts.tokenizer, parts.text_encoder, prompts)
+        return over_words(words.states, words)
 
     @torch.no_grad()
     def encode_image(self, pictures: np.ndarray) -> np.ndarray:

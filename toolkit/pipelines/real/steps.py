@@ -55,6 +55,12 @@ def read_words(tokenizer, encoder, prompts: Sequence[str]) -> Words:
     )
 
 
+def over_words(states: torch.Tensor, words: Words) -> np.ndarray:
+    """(n, d) mean of the states (n, L, d) over start, words and end; paddings left out."""
+    weights = words.mask.to(states)[..., None]
+    return ((states * weights).sum(1) / weights.sum(1)).cpu().numpy()
+
+
 def sort_edits(
     name: str, spaces: Mapping[str, Space], edits: Sequence[Edit]
 ) -> dict[str, list[Edit]]:
