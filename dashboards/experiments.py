@@ -70,6 +70,16 @@ ABOUT = {
         "nothing of the rest of its map.",
         "Tang et al. 2023, DAAM; Zhang et al. 2018, the pointing game", "pellucid sd attention",
     ),
+    "memorisation": About(
+        "Learnt by heart",
+        "Planted copies, what the models draw from captions of them, and below each picture the "
+        "training picture that it shares most detail with. The curves say how often a planted "
+        "texture came back, and how hard the captions pull, against captions of the same looks.",
+        "A picture that is not called a copy may still resemble training pictures in what it "
+        "shows: what is sought here is shared detail. Six copies say little of other counts. "
+        + SMALL,
+        "Carlini et al. 2023; Wen et al. 2024; Somepalli et al. 2023", "pellucid memorisation",
+    ),
     "edit": About(
         "Image to image",
         "One picture noised part of the way and drawn again with a prompt. Left little noise, "

@@ -269,10 +269,26 @@ def badge(facts: Facts) -> Reading:
     )  # fmt: skip
 
 
+def memorisation(facts: Facts) -> Reading:
+    def lines(key: str) -> tuple[Value, ...]:
+        return values(value(name, row["repeats"], row[key]) for name, one in
+                      facts["systems"].items() for row in one["copies"])  # fmt: skip
+
+    at = "times in the training set"
+    return Reading(
+        tuple(facts["said"]),
+        (
+            Figure("The planted texture came back", at, "pictures", lines("came_back")),
+            Figure("Called a copy of a training picture", at, "pictures", lines("called_copies")),
+        ),
+    )  # fmt: skip
+
+
 READERS: dict[str, Callable[[Facts], Reading]] = {
     "noising": noising, "denoising": denoising, "decoder": decoder, "guidance": guidance,
     "schedulers": schedulers, "layers": layers, "attention": attention, "edit": edit,
     "inpaint": inpaint, "compression": compression, "badge": badge, "prove": prove,
+    "memorisation": memorisation,
 }  # fmt: skip
 
 

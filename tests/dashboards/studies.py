@@ -110,6 +110,13 @@ def facts() -> dict[str, dict[str, Any]]:
             "clip": {"badge": {"without a badge": condition, "with a badge": condition}},
             "decoder": {"without a badge": drawn, "with a badge": drawn}},
         "prove": proof_facts(),
+        "memorisation": base | {
+            "said": ["unCLIP: the texture came back in 100% of those repeated 128 times."],
+            "systems": {"unclip": {"copies": [
+                {"repeats": at, "came_back": share(k, 8), "called_copies": share(k, 8)}
+                for at, k in ((4, 0), (128, 8))
+            ]}},
+        },
     }  # fmt: skip
 
 

@@ -25,8 +25,8 @@ def estimates(found: Any) -> list[float]:
 
 
 def test_every_experiment_of_the_command_line_is_explained() -> None:
-    assert {*PARTS, "compression", "prove"} <= set(ABOUT)
-    assert {*PARTS, "compression", "badge", "prove"} == set(READERS)
+    assert {*PARTS, "compression", "prove", "memorisation"} <= set(ABOUT)
+    assert {*PARTS, "compression", "badge", "prove", "memorisation"} == set(READERS)
     for kind, one in ABOUT.items():
         assert one.command.startswith("pellucid ") and kind in one.command
         assert one.seen and one.limits and one.source

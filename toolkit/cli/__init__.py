@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from toolkit.cli import (
+    accountability,
     compare,
     doctor,
     explain,
@@ -57,6 +58,7 @@ def parser() -> argparse.ArgumentParser:
         sd,
         compare,
         trust,
+        accountability,
         world,
         train,
         serve,

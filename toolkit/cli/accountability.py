@@ -1,0 +1,64 @@
+"""`pellucid memorisation`."""
+
+from __future__ import annotations
+
+import argparse
+
+from toolkit.cli.terminal import command, say, show, show_json, whole
+
+
+def add(commands) -> None:
+    memorisation = command(
+        commands,
+        "memorisation",
+        "what did the models learn by heart? training set, prompts and drawn pictures",
+        "  pellucid memorisation                      the planted copies, both pipelines\n"
+        "  pellucid memorisation --pipeline unclip --drawn 12\n"
+        '  pellucid memorisation --prompt "an elderly chef with golden skin"   which words pull',
+        run_memorisation,
+    )
+    memorisation.add_argument(
+        "--pipeline", default="both", help="both, stable-diffusion or unclip (both)"
+    )
+    memorisation.add_argument("--prompt", help="weigh the words of this prompt")
+    memorisation.add_argument(
+        "--portraits", type=whole, default=30_000, help="training pictures searched (30000: all)"
+    )
+    memorisation.add_argument("--drawn", type=whole, default=6, help="pictures a copy (6)")
+    memorisation.add_argument(
+        "--same", type=whole, default=12, help="captions of the same look a copy, as null (12)"
+    )
+    memorisation.add_argument("--noises", type=whole, default=8, help="noises a caption (8)")
+    memorisation.add_argument(
+        "--held-out", type=whole, default=2000, help="pictures that calibrate p-values (2000)"
+    )
+    memorisation.add_argument("--seed", type=whole, default=0, help="of captions and noise (0)")
+    memorisation.add_argument("--out", default="runs/memorisation", help="the run's folder")
+    memorisation.add_argument("--replace", action="store_true", help="replace a run of that name")
+    memorisation.add_argument("--json", action="store_true", help="print what was found as JSON")
+
+
+def run_memorisation(args: argparse.Namespace) -> int:
+    from toolkit.studies.generate import chosen_pipelines
+    from toolkit.studies.memorisation_page import memorisation_run
+
+    done = memorisation_run(
+        args.out,
+        systems=chosen_pipelines(args.pipeline),
+        portraits=args.portraits,
+        drawn=args.drawn,
+        same=args.same,
+        noises=args.noises,
+        held=args.held_out,
+        seed=args.seed,
+        prompt=args.prompt,
+        replace=args.replace,
+        say=say,
+    )
+    if args.json:
+        show_json(done)
+        return 0
+    for line in done["facts"]["said"]:
+        show(line)
+    say(f"the sheet: {done['sheet']}")
+    return 0
