@@ -11,6 +11,7 @@ import binascii
 import io
 import json
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 from safety.assertions import lint
@@ -78,6 +79,8 @@ class CredentialsFound:
     model: str | None = None
     ledger: str | None = None  # public key of the ledger that has the entry, hex
     map: str | None = None  # of brightness, hex
+    agent: str | None = None  # the program that signed, and its version
+    when: str | None = None  # of the first action
     steps: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
 
@@ -124,6 +127,7 @@ def stated(statement: Statement, mime: str = "image/png") -> dict[str, Any]:
     """The manifest of a statement (C2PA 2.4): actions, soft bindings, AI disclosure, the entry."""
     made = manifest(statement.payload, statement.version, mime)
     actions = made["assertions"][0]["data"]["actions"]
+    actions[0]["when"] = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     inputs = [f"input-{i}" for i, s in enumerate(statement.sources) if s.use == "input"]
     edited = [f"edited-{i}" for i, s in enumerate(statement.sources) if s.use == "edited"]
     if inputs:
@@ -240,6 +244,7 @@ def _claims(active: dict) -> dict:
         "signer": signature.get("common_name") or signature.get("issuer"),
         "serial": signature.get("cert_serial_number"),
         "thumbnail": active.get("thumbnail") is not None,
+        "agent": _agent(active),
     }
     for assertion in active.get("assertions", []):
         label, data = str(assertion.get("label")), assertion.get("data")
@@ -248,6 +253,7 @@ def _claims(active: dict) -> dict:
             for action in data.get("actions", []):
                 if action.get("action") in ("c2pa.created", "c2pa.edited"):
                     claims.setdefault("source", action.get("digitalSourceType"))
+                    claims.setdefault("when", action.get("when"))
         if label.startswith("c2pa.soft-binding"):
             claims |= _bound(data)
         if label == "c2pa.ai-disclosure":
@@ -255,6 +261,13 @@ def _claims(active: dict) -> dict:
         if label == LEDGER:
             claims["ledger"] = str(data.get("key"))
     return claims
+
+
+def _agent(active: dict) -> str | None:
+    """The signing program by its own claim, "name version"."""
+    made = active.get("claim_generator_info")
+    first = made[0] if isinstance(made, list) and made and isinstance(made[0], dict) else {}
+    return " ".join(str(first[k]) for k in ("name", "version") if first.get(k)) or None
 
 
 def _bound(data: dict) -> dict:

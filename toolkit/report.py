@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from toolkit.runs import RunWriter, write_bytes
-from toolkit.studies import compare_page
+from toolkit.studies import compare_page, papers_page
 from toolkit.world.factors import FACTORS
 
 NAMES = {"stable-diffusion": ("Stable Diffusion", "sd"), "unclip": ("unCLIP", "un")}
@@ -355,6 +355,7 @@ def report_html(folder: Path, manifest: dict[str, Any]) -> str:
         _steering(folder),
         _guard(samples),
         _verification(folder),
+        papers_page.section(folder),
         _audit(folder),
         _map(folder, samples),
         _facts(manifest),

@@ -96,12 +96,14 @@ def write_samples(
     real: np.ndarray | None = None,
     seed: int = 0,
 ) -> list[dict[str, Any]]:
-    """Tables, embeddings, map, traces and verify.json of the samples; their images are there.
+    """Tables, embeddings, map, traces, verify.json and papers of the samples; images are there.
 
     `real` (n, d) are image embeddings of real portraits for the map (drawn here without it).
     Returns what verifying each released file found.
     """
     from toolkit.studies.audit import write_table
+    from toolkit.studies.papers import papers
+    from toolkit.studies.papers_page import write_papers
     from toolkit.studies.verify import verify_paths
     from toolkit.world import render_all, sample
 
@@ -118,6 +120,9 @@ def write_samples(
     files = [run.folder / "images" / f"{s.id}.png" for s in samples if s.sha256]
     verified = verify_paths(files, door.keys, door.ledger, run.folder)
     write_json(run.file("verify.json"), verified)
+    rows = [row_of(one) for one in samples]
+    where = run.folder, run.path.name, run.manifest
+    write_papers(run, papers(*where, rows, verified, door.keys, door.ledger))
     return verified
 
 
