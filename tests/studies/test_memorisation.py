@@ -88,19 +88,10 @@ def test_no_score_without_guidance_to_take_apart() -> None:
 
 def test_the_audit_is_a_run_with_sheet_numbers_and_report(weights, tmp_path: Path, capsys) -> None:
     out = tmp_path / "memory"
-    sizes = [
-        "--portraits",
-        "252",
-        "--drawn",
-        "2",
-        "--same",
-        "1",
-        "--noises",
-        "1",
-        "--held-out",
-        "100",
-    ]
-    assert main(["memorisation", "--pipeline", "unclip", *sizes, "--out", str(out), "--json"]) == 0
+    sizes = {"--portraits": 252, "--drawn": 1, "--same": 1, "--noises": 1, "--held-out": 100}
+    given = [str(one) for pair in sizes.items() for one in pair]
+    asked = ["--pipeline", "unclip", "--prompt", "a young chef", "--out", str(out), "--json"]
+    assert main(["memorisation", *given, *asked]) == 0
     done = json.loads(capsys.readouterr().out)
     facts = json.loads((out / "laboratory/memorisation.json").read_text())
     assert done["facts"] == facts

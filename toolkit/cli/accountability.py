@@ -1,4 +1,4 @@
-"""`pellucid memorisation`."""
+"""`pellucid memorisation` and `pellucid papers`."""
 
 from __future__ import annotations
 
@@ -37,6 +37,23 @@ def add(commands) -> None:
     memorisation.add_argument("--replace", action="store_true", help="replace a run of that name")
     memorisation.add_argument("--json", action="store_true", help="print what was found as JSON")
 
+    papers = command(
+        commands,
+        "papers",
+        "a run's accountability papers: laws field by field, system, incidents, calibration cards",
+        "  pellucid papers runs/demo              pages in runs/demo-papers, linked to the report\n"
+        "  pellucid papers runs/demo --json       what passes, fails, stays open",
+        run_papers,
+    )
+    papers.add_argument("run", help="a run that was drawn on this machine")
+    papers.add_argument(
+        "--portraits", type=whole, default=600, help="innocent portraits a card rests on (600)"
+    )
+    papers.add_argument("--seed", type=whole, default=0, help="of the cards' data (0)")
+    papers.add_argument("--out", help="the papers' folder (RUN-papers)")
+    papers.add_argument("--replace", action="store_true", help="replace papers of that name")
+    papers.add_argument("--json", action="store_true", help="print what was found as JSON")
+
 
 def run_memorisation(args: argparse.Namespace) -> int:
     from toolkit.studies.generate import chosen_pipelines
@@ -61,4 +78,29 @@ def run_memorisation(args: argparse.Namespace) -> int:
     for line in done["facts"]["said"]:
         show(line)
     say(f"the sheet: {done['sheet']}")
+    return 0
+
+
+def run_papers(args: argparse.Namespace) -> int:
+    from toolkit.studies.papers import papers_run
+
+    done = papers_run(
+        args.run,
+        args.out,
+        portraits=args.portraits,
+        seed=args.seed,
+        replace=args.replace,
+        say=say,
+    )
+    if args.json:
+        show_json(done)
+        return 0
+    told = ", ".join(f"{count} {result}" for result, count in sorted(done["laws"].items()))
+    show(f"fields of both laws: {told}")
+    for line in done["failed"]:
+        show(f"fails: {line}")
+    for name, one in done["cards"].items():
+        show(f"{name.replace('_', ' ')}: AUC {one['auc']:.4f}")
+    show(f"{done['incidents']} incidents or near misses")
+    say(f"the pages: {done['page']}")
     return 0

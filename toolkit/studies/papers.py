@@ -10,6 +10,7 @@ from __future__ import annotations
 import getpass
 import io
 import json
+import os
 import socket
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -196,3 +197,53 @@ def papers(
         "system": system_card(manifest, samples, verified),
         "incidents": incidents(run, manifest["created"], samples, verified),
     }
+
+
+def papers_run(
+    run: str, out: str | None, *, portraits: int, seed: int, replace: bool,
+    say: Callable[[str], None],
+) -> dict[str, Any]:  # fmt: skip
+    """`pellucid papers`: a run's papers anew, with calibration cards, as a run of their own.
+
+    Raises UserError where the run, its ledger or this machine's keys are missing.
+    """
+    from safety import Ledger
+    from safety.keys import keys
+    from toolkit.clip import load_clip
+    from toolkit.errors import UserError
+    from toolkit.guarding import load_guard
+    from toolkit.runs import RunWriter, load_run
+    from toolkit.studies.cards import cards, check_size
+    from toolkit.studies.papers_page import write_papers
+
+    source = load_run(run)
+    check_size(portraits)
+    if not (home() / "keys").is_dir():
+        raise UserError(
+            f"there is no key in {home() / 'keys'}; papers are made where the pictures were, or "
+            "name that home with PELLUCID_HOME"
+        )
+    samples = source.samples.astype(object).where(lambda t: t.notna(), None).to_dict("records")
+    mine = keys(home() / "keys")
+    ledger = Ledger(source.path / "ledger", public=mine.ledger_public)
+    verified = source.json("verify.json")
+    out = out or f"{source.path}-papers"
+    config = {"of": source.name, "portraits": portraits, "seed": seed}
+    with RunWriter(out, "pellucid papers", config, replace) as made:
+        say(f"reading {len(verified)} files of {source.name} again")
+        found = papers(source.path, source.name, source.manifest, samples, verified, mine, ledger)
+        guard = load_guard(load_clip())
+        found["cards"] = cards(guard, mine, portraits, seed, say)
+        back = os.path.relpath(source.path / "report.html", made.path / "papers")
+        write_papers(made, found, Path(back).as_posix())
+    counts = Counter(one["result"] for one in found["laws"])
+    return {
+        "run": out,
+        "page": f"{out}/papers/laws.html",
+        "laws": dict(counts),
+        "failed": [f"{f['law']}, {f['section']}: {f['asks']} ({f['hits']} of {f['n']})"
+                   for f in found["laws"] if f["result"] == "fail"],
+        "incidents": len(found["incidents"]),
+        "cards": {one["detector"]: {"auc": one["auc"], "tpr": one["tpr"], "fpr": one["fpr"]}
+                  for one in found["cards"]},
+    }  # fmt: skip

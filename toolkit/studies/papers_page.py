@@ -7,6 +7,8 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from toolkit.runs import RunWriter, write_bytes, write_json
 
 STYLE = Path(__file__).parent.parent / "report.css"
@@ -25,7 +27,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     )
 
 
-def page(kind: str, body: str, kinds: Iterable[str]) -> str:
+def page(kind: str, body: str, kinds: Iterable[str], report: str = "../report.html") -> str:
     """One paper as a whole document that links the others and the report."""
     links = " | ".join(
         f"<b>{TITLES[k]}</b>" if k == kind else f'<a href="{k}.html">{TITLES[k]}</a>' for k in kinds
@@ -34,7 +36,7 @@ def page(kind: str, body: str, kinds: Iterable[str]) -> str:
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>Pellucid: {TITLES[kind]}</title><style>{STYLE.read_text()}</style></head><body>"
-        f'<main><p class="quiet"><a href="../report.html">Report</a> | {links}</p>'
+        f'<main><p class="quiet"><a href="{escape(report, quote=True)}">Report</a> | {links}</p>'
         f"<h1>{TITLES[kind]}</h1>{body}</main></body></html>\n"
     )
 
@@ -125,12 +127,64 @@ def incidents(found: Sequence[dict[str, Any]]) -> str:
     )
 
 
-def write_papers(run: RunWriter, found: dict[str, Any]) -> None:
+def curve(points: Sequence[Sequence[float]], title: str) -> str:
+    """A ROC curve as an SVG picture; false positives on a log scale, from 0.001 on."""
+    side, edge, least = 220, 30, 3.0
+
+    def at(false: float, true: float) -> str:
+        x = (1 + max(np.log10(max(false, 1e-9)), -least) / least) * (side - edge - 8)
+        return f"{edge + x:.1f},{8 + (1 - true) * (side - edge - 8):.1f}"
+
+    line = " ".join(at(*point) for point in points)
+    ticks = "".join(
+        f'<text x="{at(10.0**-k, 0).split(",")[0]}" y="{side - 8}" font-size="10" '
+        f'text-anchor="middle" fill="#6f685e">{10.0**-k:g}</text>' for k in range(int(least) + 1)
+    ) + "".join(
+        f'<text x="2" y="{float(at(1, share).split(",")[1]) + 4:.1f}" font-size="10" '
+        f'fill="#6f685e">{share:g}</text>' for share in (0, 0.5, 1)
+    )  # fmt: skip
+    return (
+        f'<svg width="{side}" height="{side}" viewBox="0 0 {side} {side}" role="img" '
+        f'aria-label="{escape(title, quote=True)}"><polyline points="{line}" fill="none" '
+        f'stroke="#b4532a" stroke-width="2"/>{ticks}</svg>'
+    )
+
+
+def _rate(one: dict[str, Any]) -> tuple[str, str, str]:
+    value = f"{one['hits'] / one['n']:.3f}" if one["n"] else ""
+    return (
+        escape(one["what"]),
+        f"{one['hits']} of {one['n']}",
+        f"{value} [{one['low']:.3f}, {one['high']:.3f}]",
+    )
+
+
+def cards(found: Sequence[dict[str, Any]]) -> str:
+    """Calibration cards: ROC, rates with Clopper-Pearson intervals, by group, after changes."""
+    parts = ["<p>Intervals are exact, 95 % (Clopper-Pearson). Curves: true against false positive "
+             "rate, which begins at 0.001. Rates are of renders: pictures that a model drew can "
+             "differ.</p>"]  # fmt: skip
+    for one in found:
+        name = one["detector"].replace("_", " ")
+        rates = [_rate(r) for r in (one["tpr"], one["fpr"], *one["at_rates"])]
+        head = ("", "n", "rate, 95 %")
+        parts += [
+            f"<h2>{escape(name)}</h2><p>AUC {one['auc']:.4f}, threshold {one['threshold']:.3g}: "
+            f"{escape(one['source'])}. Data: {escape(one['data'])}.</p>"
+            f'<p class="quiet">SHA-256 of the data: <code>{one["data_sha256"]}</code></p>',
+            curve(one["roc"], f"ROC of {name}"), table(head, rates),
+            "<p>False positives by group</p>", table(head, map(_rate, one["groups"])),
+            "<p>True positives after a change</p>", table(head, map(_rate, one["changed"])),
+        ]  # fmt: skip
+    return "".join(parts)
+
+
+def write_papers(run: RunWriter, found: dict[str, Any], report: str = "../report.html") -> None:
     """`papers/*.html` and `.json` of a run that is being written."""
-    makers = {"laws": laws, "system": system, "incidents": incidents}
+    makers = {"laws": laws, "system": system, "incidents": incidents, "cards": cards}
     for kind in found:
         body = makers[kind](found[kind])
-        write_bytes(run.file(f"papers/{kind}.html"), page(kind, body, found).encode())
+        write_bytes(run.file(f"papers/{kind}.html"), page(kind, body, found, report).encode())
         write_json(run.file(f"papers/{kind}.json"), found[kind])
 
 

@@ -1,0 +1,84 @@
+"""Calibration cards of the guard and the mark: what they rest on, and that they can fail."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from safety.cards import card
+from safety.findings import finding
+from safety.keys import keys
+from toolkit.cli import main
+from toolkit.errors import UserError
+from toolkit.studies.cards import by_level, check_size, margins, mark_card, restricted_portraits
+from toolkit.studies.papers_page import cards as page
+from toolkit.studies.papers_page import curve
+from toolkit.world import FACTORS, NOTHING, sample
+
+
+def check(stage, texts, x):
+    """Two findings an item: one never near its bar, one that is the item's first number."""
+    quiet = finding("test", stage, 0.0, 5.0, "", {})
+    return [[quiet, finding("test", stage, float(v[0]), 1.0, "", {})] for v in x]
+
+
+def test_margins_are_of_the_worst_finding() -> None:
+    assert margins(check, "image", None, np.array([[3.0], [0.5], [-9.0]])) == pytest.approx(
+        [2.0, -0.5, -5.0]
+    )
+
+
+def test_groups_are_the_levels_of_a_factor_and_hidden_ones_are_in_none() -> None:
+    portraits = sample("test", 200, 5, NOTHING)
+    masks = by_level(portraits, "skin")
+    assert [name.removeprefix("skin: ") for name in masks] == list(FACTORS["skin"])
+    assert (np.sum(list(masks.values()), axis=0) == 1).all()
+    hidden = np.sum(list(by_level(portraits, "hair_color").values()), axis=0)
+    assert hidden.min() == 0 and hidden.max() == 1  # a bald head has no colour
+
+
+def test_restricted_portraits_show_each_concept_as_often() -> None:
+    shown = [one.restricted for one in restricted_portraits(10, 3)]
+    assert len(set(shown)) == 2 and shown.count(shown[0]) == 5
+
+
+def test_the_marks_card_tells_marked_from_plain(tmp_path: Path) -> None:
+    made = mark_card(keys(tmp_path / "k").watermark, 20, 1)
+    assert made.auc > 0.95 and made.fpr.hits == 0 and made.tpr.n == made.fpr.n == 20
+    assert {one.what for one in made.changed} >= {"JPEG 50", "30 % darker"}
+    assert sum(one.n for one in made.groups) == 20
+
+
+def test_a_page_shows_rates_with_their_intervals() -> None:
+    on, off = np.array([3.0, 4.0, 0.0, 5.0]), np.linspace(-1, 1, 200)
+    made = card("a_check", on, off, 2.0, data="numbers", source="by hand",
+                changed=[("halved", on / 2)])  # fmt: skip
+    text = page([made.to_json()])
+    assert "<h2>a check</h2>" in text and "3 of 4" in text and "0.750 [0.194, 0.994]" in text
+    assert made.data_sha256 in text and "halved" in text
+    assert 'aria-label="a curve"' in curve(made.to_json()["roc"], "a curve")
+
+
+@pytest.mark.parametrize("n", [99, 20_001])
+def test_a_size_that_measures_nothing_is_refused(n: int) -> None:
+    with pytest.raises(UserError, match="--portraits is"):
+        check_size(n)
+
+
+def test_papers_of_a_drawn_run(weights, tmp_path: Path, capsys) -> None:
+    run, out = str(tmp_path / "run"), str(tmp_path / "papers")
+    asked = ["a doctor", "--pipeline", "unclip", "--count", "2", "--out", run]
+    assert main(["generate", *asked]) == 0
+    assert "papers/laws.html" in (tmp_path / "run" / "report.html").read_text()
+    capsys.readouterr()
+    assert main(["papers", run, "--portraits", "100", "--out", out, "--json"]) == 0
+    done = json.loads(capsys.readouterr().out)
+    assert set(done["cards"]) == {"restricted_prompt", "restricted_image", "likeness", "watermark"}
+    assert all(one["auc"] > 0.9 for one in done["cards"].values())
+    laws = (tmp_path / "papers" / "papers" / "laws.html").read_text()
+    assert 'href="../../run/report.html"' in laws and 'href="cards.html"' in laws
+    assert done["laws"]["pass"] >= 12
+    assert main(["papers", str(tmp_path / "none"), "--portraits", "100"]) == 2
