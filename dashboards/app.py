@@ -15,6 +15,7 @@ from dashboards.app_pages import (
     laboratory,
     lesson,
     map,
+    papers,
     trace,
     training,
 )
@@ -31,6 +32,7 @@ PAGES = {
     "directions": (directions.page, "Directions", ":material/explore:"),
     "audit": (audit.page, "Audit", ":material/balance:"),
     "laboratory": (laboratory.page, "Laboratory", ":material/science:"),
+    "papers": (papers.page, "Papers", ":material/gavel:"),
     "compare": (compare.page, "Compare", ":material/compare_arrows:"),
     "training": (training.page, "Training", ":material/model_training:"),
     "lesson": (lesson.page, "Lesson", ":material/school:"),
