@@ -8,15 +8,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from safety import Facts, Ledger, release_image
 from safety.cards import card
 from safety.findings import finding
 from safety.keys import keys
 from toolkit.cli import main
 from toolkit.errors import UserError
+from toolkit.runs import RunWriter, write_json
+from toolkit.studies.audit import write_table
 from toolkit.studies.cards import by_level, check_size, margins, mark_card, restricted_portraits
+from toolkit.studies.checkup import home
 from toolkit.studies.papers_page import cards as page
 from toolkit.studies.papers_page import curve
-from toolkit.world import FACTORS, NOTHING, sample
+from toolkit.studies.samples import Sample, samples_table
+from toolkit.studies.verify import verify_paths
+from toolkit.world import FACTORS, NOTHING, render_all, sample
 
 
 def check(stage, texts, x):
@@ -68,17 +74,34 @@ def test_a_size_that_measures_nothing_is_refused(n: int) -> None:
         check_size(n)
 
 
-def test_papers_of_a_drawn_run(weights, tmp_path: Path, capsys) -> None:
+def small_run(path: Path) -> None:
+    """A run of two released renders and a refused one, in the real format, without a model."""
+    mine = keys(home() / "keys")
+    with RunWriter(path, "pellucid generate", {}) as run:
+        ledger, made = Ledger(run.file("ledger"), mine.ledger), []
+        for index, picture in enumerate(render_all(sample("test", 2, 4, NOTHING))):
+            name = f"un-{index:04d}"
+            facts = Facts("a doctor", index, "unclip", "portraits", "ab" * 32, "1.2.3")
+            out = release_image(picture, facts, run.file(f"images/{name}.png"), keys=mine,
+                                ledger=ledger)  # fmt: skip
+            told = (out.sha256, out.ledger_index, out.ledger_index)
+            asked = (name, "unclip", "prompts", "a doctor", index, None, "allow", "", [])
+            made.append(Sample(*asked, picture, *told))
+        made.append(Sample("un-0002", "unclip", "prompts", "nobody", 2, None, "block", "no", []))
+        (run.folder / "ledger" / "lock").unlink(missing_ok=True)
+        write_table(samples_table(made), run.file("samples.parquet"))
+        files = [run.folder / "images" / f"{one.id}.png" for one in made if one.sha256]
+        write_json(run.file("verify.json"), verify_paths(files, mine, ledger, run.folder))
+
+
+def test_papers_of_a_run(weights, tmp_path: Path, capsys) -> None:
     run, out = str(tmp_path / "run"), str(tmp_path / "papers")
-    asked = ["a doctor", "--pipeline", "unclip", "--count", "2", "--out", run]
-    assert main(["generate", *asked]) == 0
-    assert "papers/laws.html" in (tmp_path / "run" / "report.html").read_text()
-    capsys.readouterr()
+    small_run(tmp_path / "run")
     assert main(["papers", run, "--portraits", "100", "--out", out, "--json"]) == 0
     done = json.loads(capsys.readouterr().out)
     assert set(done["cards"]) == {"restricted_prompt", "restricted_image", "likeness", "watermark"}
     assert all(one["auc"] > 0.9 for one in done["cards"].values())
     laws = (tmp_path / "papers" / "papers" / "laws.html").read_text()
     assert 'href="../../run/report.html"' in laws and 'href="cards.html"' in laws
-    assert done["laws"]["pass"] >= 12
+    assert done["laws"]["pass"] >= 12 and done["incidents"] == 1
     assert main(["papers", str(tmp_path / "none"), "--portraits", "100"]) == 2

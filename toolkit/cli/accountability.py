@@ -45,7 +45,7 @@ def add(commands) -> None:
         "  pellucid papers runs/demo --json       what passes, fails, stays open",
         run_papers,
     )
-    papers.add_argument("run", help="a run that was drawn on this machine")
+    papers.add_argument("folder", metavar="RUN", help="a run that was drawn on this machine")
     papers.add_argument(
         "--portraits", type=whole, default=600, help="innocent portraits a card rests on (600)"
     )
@@ -85,7 +85,7 @@ def run_papers(args: argparse.Namespace) -> int:
     from toolkit.studies.papers import papers_run
 
     done = papers_run(
-        args.run,
+        args.folder,
         args.out,
         portraits=args.portraits,
         seed=args.seed,
