@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from probes.direction import Direction, Space
-from probes.inputs import Contrast, along, contrasts, finite, space_or_unknown
+from probes.inputs import Contrast, along, checked, contrasts, finite, space_or_unknown
 from probes.logistic import balanced_weights, fit_heads
 
 
@@ -74,7 +74,7 @@ class CAVDirections(BaseEstimator):
 
     def fit(self, X: Any, Y: Any) -> CAVDirections:
         """Fit on (n, d) vectors and a mapping from factor to n labels (None: left out)."""
-        X = finite(X)
+        X = checked(self, X, np.float64, reset=True)
         if self.runs < 2:
             raise ValueError(f"runs is {self.runs}; a CAV needs at least 2 to say how stable it is")
         found = contrasts(Y, len(X))

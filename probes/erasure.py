@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from probes.direction import Direction, Space
-from probes.inputs import along, as_labels, contrasts, enough, finite, space_or_unknown
+from probes.inputs import along, as_labels, checked, contrasts, enough, finite, space_or_unknown
 
 RANK = 1e-8  # eigenvalues below this share of the largest are directions that no vector has
 
@@ -22,7 +22,7 @@ def _roots(covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return basis / root @ basis.T, basis * root @ basis.T
 
 
-class LeaceEraser(BaseEstimator):
+class LeaceEraser(TransformerMixin, BaseEstimator):
     """The smallest change to vectors (in least squares) that hides labels from linear probes.
 
     r(x) = x - W+ P W (x - mean), W the whitening matrix, P the projection on the whitened
@@ -36,9 +36,14 @@ class LeaceEraser(BaseEstimator):
     Learned: `mean_` (d,), `projection_` (d, d), `rank_` (how many dimensions went).
     """
 
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = True
+        return tags
+
     def fit(self, X: Any, Y: Any) -> LeaceEraser:
         """Fit on vectors (n, d) and labels: factor to n labels, or an array (n,) or (n, m)."""
-        X = finite(X)
+        X = checked(self, X, np.float64, reset=True)
         if isinstance(Y, np.ndarray) and Y.ndim == 2 and Y.dtype.kind in "fiub":
             Z, rows = finite(Y, what="labels"), np.ones(len(X), bool)
             if len(Z) != len(X):
@@ -61,7 +66,7 @@ class LeaceEraser(BaseEstimator):
     def transform(self, X: Any) -> np.ndarray:
         """(n, d) vectors without the concept."""
         check_is_fitted(self, "projection_")
-        X = finite(X, width=len(self.mean_))
+        X = checked(self, X, np.float64, reset=False)
         return X - (X - self.mean_) @ self.projection_.T
 
 
@@ -83,7 +88,7 @@ class LeaceNormals(BaseEstimator):
 
     def fit(self, X: Any, Y: Any) -> LeaceNormals:
         """Fit on (n, d) vectors and a mapping from factor to n labels (None: left out)."""
-        X = finite(X)
+        X = checked(self, X, np.float64, reset=True)
         self.directions_: dict[str, Direction] = {}
         for one in contrasts(Y, len(X)):
             mine = enough(X[one.rows], f"the LEACE normal of {one.name}", "labelled vectors")

@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from probes.direction import Direction, Space
-from probes.inputs import along, as_labels, contrasts, finite, space_or_unknown
+from probes.inputs import along, as_labels, checked, contrasts, finite, space_or_unknown
 
 
 class IdealWords(BaseEstimator):
@@ -35,7 +35,7 @@ class IdealWords(BaseEstimator):
         `real` (m, d) are vectors of the kind that will be moved, for the mean and the unit; the
         prompts themselves serve where there are none.
         """
-        X = finite(X, what="prompts' embeddings")
+        X = checked(self, X, np.float64, reset=True)
         other = X if real is None else finite(real, what="real vectors")
         if other.shape[1] != X.shape[1]:
             raise ValueError(

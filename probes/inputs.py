@@ -137,6 +137,11 @@ def as_labels(Y: Any, n: int) -> dict[str, Sequence[Any]]:
         named = dict(Y)
     elif hasattr(Y, "columns"):
         named = {str(column): Y[column].tolist() for column in Y.columns}
+    elif Y is None:  # in the words that scikit-learn looks for
+        raise ValueError(
+            "this method requires y to be passed, but the target y is None; give labels, say "
+            '{"glasses": ["yes", "no", ...]}'
+        )
     elif (one := np.asarray(Y)).ndim == 1:
         named = {"label": one.tolist()}
     else:

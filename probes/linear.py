@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from probes.direction import Direction, Space
 from probes.folds import assign_folds, level_accuracy, out_of_fold, stack
-from probes.inputs import Contrast, along, contrasts, enough, finite, space_or_unknown, varied
+from probes.inputs import Contrast, along, checked, contrasts, enough, space_or_unknown, varied
 from probes.logistic import balanced_weights, fit_heads
 from probes.ridge import fit_ridge
 
@@ -97,7 +97,7 @@ class LinearDirections(BaseEstimator):
                 f"a probe can't be {self.model!r} and give its {self.take!r}; the model is one of "
                 f"{', '.join(MODELS)}, and it gives its pattern or its weights"
             )
-        X = enough(varied(finite(X)), "a linear probe")
+        X = enough(varied(checked(self, X, np.float64, reset=True)), "a linear probe")
         mean, scale = X.mean(0), X.std(0)
         Z = ((X - mean) / scale).astype(np.float32)
         found = contrasts(Y, len(X))
@@ -137,7 +137,7 @@ class LinearDirections(BaseEstimator):
     def scores(self, X: Any) -> dict[str, np.ndarray]:
         """(n,) score of every name for (n, d) vectors: above 0 where the probe reads *on*."""
         check_is_fitted(self, "weights_")
-        X = finite(X, width=len(next(iter(self.weights_.values()))))
+        X = checked(self, X, np.float64, reset=False)
         return {name: X @ w + self.intercepts_[name] for name, w in self.weights_.items()}
 
     def predict(self, X: Any) -> dict[str, np.ndarray]:

@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from probes.direction import Direction, Space
-from probes.inputs import along, contrasts, finite, space_or_unknown
+from probes.inputs import along, checked, contrasts, space_or_unknown
 
 
 class MeanDifference(BaseEstimator):
@@ -29,7 +29,7 @@ class MeanDifference(BaseEstimator):
 
     def fit(self, X: Any, Y: Any) -> MeanDifference:
         """Fit on (n, d) vectors and a mapping from factor to n labels (None: left out)."""
-        X = finite(X)
+        X = checked(self, X, np.float64, reset=True)
         self.directions_: dict[str, Direction] = {}
         for one in contrasts(Y, len(X)):
             difference = X[one.on].mean(0) - X[one.off].mean(0)

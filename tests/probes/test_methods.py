@@ -15,6 +15,7 @@ from probes import (
     ContrastivePairs,
     ICADirections,
     IdealWords,
+    LeaceEraser,
     LeaceNormals,
     LinearDirections,
     MeanDifference,
@@ -205,3 +206,25 @@ def test_dictionaries_are_matched_one_to_one_and_against_chance():
     assert by_chance.cosine > 0.5 and by_chance.p > 0.02  # close, and yet nothing
     with pytest.raises(ValueError, match="empty"):
         match(means, {})
+
+
+# Its predict gives a dict by factor, which these checks take for an array.
+BY_FACTOR = (
+    "check_estimators_pickle", "check_methods_sample_order_invariance",
+    "check_methods_subset_invariance", "check_fit_idempotent",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "method",
+    [MeanDifference(), LinearDirections(), CAVDirections(runs=3), LeaceNormals(), LeaceEraser(),
+     IdealWords()],
+    ids=lambda one: type(one).__name__,
+)  # fmt: skip
+def test_methods_with_labels_keep_the_contract_of_an_estimator(method):
+    """Text differences and contrastive pairs are fitted on vectors by name, not on one matrix."""
+    known = dict.fromkeys(BY_FACTOR, "predict gives a dict by factor")
+    check_estimator(
+        method, on_skip=None,
+        expected_failed_checks=known if isinstance(method, LinearDirections) else None,
+    )  # fmt: skip
