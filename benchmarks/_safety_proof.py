@@ -138,9 +138,13 @@ def _by_default(data: bytes, mime: str, credentials: Credentials, statement: Sta
 
 
 def _timed(work: Callable[[], bytes]) -> tuple[float, bytes]:
-    began = time.perf_counter()
-    made = work()
-    return time.perf_counter() - began, made
+    """Seconds, the best of three: another process's turn is not the signing's."""
+    made, seconds = b"", []
+    for _ in range(3):
+        began = time.perf_counter()
+        made = work()
+        seconds.append(time.perf_counter() - began)
+    return min(seconds), made
 
 
 def _signing_rows(items: list[dict]) -> list[Row]:

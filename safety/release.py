@@ -27,6 +27,7 @@ from safety.keys import Keys
 from safety.ledger import Ledger, canonical, commit, new_salt
 from safety.manifest_store import ManifestStore
 from safety.metadata import MIMES, Facts, write_image
+from safety.pdq import pdq
 from safety.watermark import Mark, check_pixels
 
 
@@ -131,6 +132,7 @@ def seal(
         "sha256": sha256(data).hexdigest(),
         "commitment": commitment(facts, salt),
         "fingerprint": luma.fingerprint(marked).hex(),
+        "pdq": perceptual_hash(marked),
         "pipeline": facts.pipeline,
         "model": facts.model,
         "model_hash": facts.model_hash,
@@ -138,6 +140,18 @@ def seal(
         "manifest": sha256(made.manifest).hexdigest(),
     }
     return Sealed(data, made.manifest, statement.map, entry)
+
+
+def perceptual_hash(image: np.ndarray) -> str:
+    """PDQ of (h, w, 3) uint8 pixels, 64 hex digits; small pictures are enlarged to 256 pixels.
+
+    Without that, a resize of a picture of 64 pixels would move as many bits as another picture.
+    """
+    times = 256 / min(image.shape[:2])
+    if times > 1:
+        size = (round(image.shape[1] * times), round(image.shape[0] * times))
+        image = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC))
+    return pdq(image)
 
 
 def commitment(facts: Facts, salt: bytes) -> str:

@@ -133,4 +133,6 @@ def _ledger(found: Verification) -> str:
         "broken": "the ledger itself does not hold",
         "not asked": "not looked at",
     }[found.ledger.state]
+    if found.ledger.bits is not None:
+        said += f" ({found.ledger.bits} of 256 bits of the perceptual hash differ)"
     return said + "".join(f"; {text}" for text in found.ledger.problems)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -16,8 +17,9 @@ from safety.content_credentials import AI_EDITED, AI_MADE, CredentialsFound, rea
 from safety.ledger import Checkpoint, Ledger, LedgerError
 from safety.manifest_store import ManifestStore
 from safety.metadata import Facts, Metadata, read_metadata
+from safety.pdq import distance
 from safety.pictures import BadPicture, file_bytes, load_picture
-from safety.release import commitment
+from safety.release import commitment, perceptual_hash
 from safety.told import summary
 from safety.watermark import Mark, MarkResult
 
@@ -39,6 +41,7 @@ class LedgerFound:
     index: int | None = None
     commitment: bool | None = None  # whether the facts in the file open the entry's commitment
     problems: tuple[str, ...] = ()
+    bits: int | None = None  # of 256 in which the PDQ hash is another than the entry's
 
 
 @dataclass(frozen=True)
@@ -123,12 +126,21 @@ def verify_file(
     recovered = None
     if credentials.state == "none" and store is not None:
         recovered = _recover(data, mime, pixels, mark, anchors, store)
+    if ledger is not None and logged.index is not None and logged.state != "broken":
+        entry = ledger.entry(logged.index) or {}
+        logged = replace(logged, bits=_bits(str(entry.get("pdq")), pixels))
     agrees = _agreement(mark, metadata, credentials, logged)
     found = Verification(
         path.name, image.format or "", image.width, image.height, digest, mark, metadata,
         credentials, logged, agrees, (), where, compared, recovered,
     )  # fmt: skip
     return replace(found, summary=summary(found))
+
+
+def _bits(hash_: str, pixels: np.ndarray) -> int | None:
+    """How many bits of an entry's perceptual hash the picture's own differs in."""
+    whole = re.fullmatch("[0-9a-f]{64}", hash_) is not None
+    return distance(hash_, perceptual_hash(pixels)) if whole else None
 
 
 def _credentials(

@@ -22,6 +22,7 @@ from toolkit.world.factors import FACTORS
 if TYPE_CHECKING:
     from probes import Direction
     from safety import Guard, Ledger
+    from safety.content_credentials import Source
     from safety.keys import Keys
     from toolkit.clip import Clip
     from toolkit.judges import Judgement
@@ -59,6 +60,7 @@ class Door:
         self.run, self._clip, self.judge, self.guard, self.keys = run, clip, judge, guard, keys
         self.ledger: Ledger = Log(run.file("ledger"), keys.ledger)
         self.names = (checkpoint.name,) if checkpoint else tuple(SHORT)
+        self.sources: tuple[Source, ...] = ()  # what every picture is made from
         self._drawn = 0
 
     @property
@@ -152,7 +154,10 @@ class Door:
         path = self.run.file(f"images/{sample.id}.png")
         try:
             store = ManifestStore(home() / "manifests")
-            out = release_image(image, facts, path, keys=self.keys, ledger=self.ledger, store=store)
+            out = release_image(
+                image, facts, path, keys=self.keys, ledger=self.ledger, sources=self.sources,
+                store=store,
+            )  # fmt: skip
         except ValueError as error:
             reason = f"it could not be marked and signed, so it is withheld ({error})"
             return replace(sample, decision="block", reason=reason)

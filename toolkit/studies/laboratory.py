@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from dataclasses import replace as changed
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
@@ -20,6 +20,10 @@ from toolkit.studies.charts import stacked
 from toolkit.studies.generate import Door, open_door, write_samples
 from toolkit.studies.pictures import Frame, Strip, save, sheet
 from toolkit.studies.samples import Sample
+from toolkit.studies.sources import sources_of
+
+if TYPE_CHECKING:
+    from safety.content_credentials import Use
 
 
 @dataclass(frozen=True)
@@ -100,13 +104,16 @@ def laboratory_run(
     *,
     config: dict[str, Any],
     given: Sequence[tuple[str, np.ndarray]] = (),
+    sources: Sequence[str] = (),
+    use: Use = "input",
     replace: bool,
     say: Callable[[str], None],
 ) -> dict[str, Any]:
     """Do an experiment in a run: pictures, `laboratory/KIND.png` and `.json`, the report.
 
-    `given` are (name, picture) of the user's own files. Returns a summary. Raises UserError for a
-    folder that is in the way.
+    `given` are (name, picture) of the user's own files; `sources` the files that every picture is
+    made from, and how (`toolkit.studies.sources`), which their manifests then say. Returns a
+    summary. Raises UserError for a folder that is in the way.
     """
     from toolkit.report import write_report
 
@@ -115,6 +122,7 @@ def laboratory_run(
     config = {"kind": kind} | config | ({"given": len(given)} if given else {})
     with RunWriter(out, command, config, replace) as run:
         door = open_door(run, say)
+        door.sources = sources_of(sources, door.keys.anchors, use)
         strips = [Strip("given", tuple(Frame(p, name) for name, p in given))] if given else []
         samples: list[Sample] = []
         with run.timed("measure"):

@@ -55,6 +55,7 @@ def sd_run(
             out, f"pellucid sd {part}", part, makers[part],
             config={"prompts": list(prompts), "n": n, "seed": seed},
             given=[(Path(picture).name, given)] if picture and given is not None else (),
+            sources=[picture] if picture and part == "edit" else (), use="edited",
             replace=replace, say=say,
         ),
         part,

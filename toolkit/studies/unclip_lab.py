@@ -73,7 +73,7 @@ def read_picture(path: str | Path) -> np.ndarray:
         raise UserError(
             f"{path} can't be read as a picture ({error}); give a PNG, JPEG or WebP"
         ) from error
-    return np.asarray(square)
+    return np.array(square)  # a copy of its own: torch warns of what it may not write
 
 
 def small(pictures: np.ndarray) -> torch.Tensor:
@@ -213,5 +213,5 @@ def unclip_run(
     given = [(Path(path).name, picture) for path, picture in zip(paths, pictures, strict=True)]
     return laboratory_run(
         out, f"pellucid unclip {kind}", kind, experiment,
-        config={"prompt": prompt}, given=given, replace=replace, say=say,
+        config={"prompt": prompt}, given=given, sources=paths, replace=replace, say=say,
     )  # fmt: skip
