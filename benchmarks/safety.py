@@ -11,6 +11,7 @@ from benchmarks import _safety_copies as copies
 from benchmarks import _safety_forgeries as forgeries
 from benchmarks import _safety_mark as mark
 from benchmarks import _safety_mark_fpr as mark_fpr
+from benchmarks import _safety_noise as noise
 from benchmarks import _safety_proof as proof
 from benchmarks.rows import Row
 
@@ -24,6 +25,7 @@ PARTS: tuple[tuple[ModuleType, Callable], ...] = (
     (mark, mark.mark_small),
     (mark, mark.mark_speed),
     (mark_fpr, mark_fpr.mark_fpr),
+    (noise, noise.in_generation_tpr),
 )
 
 

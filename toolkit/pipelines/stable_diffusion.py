@@ -139,6 +139,24 @@ class StableDiffusion:
         return latents
 
     @torch.no_grad()
+    def invert(self, latents: torch.Tensor, prompt: str = "", *, steps: int = STEPS):
+        """The noise from which DDIM draws clean latents (n, 4, 16, 16), about, without guidance.
+
+        DDIM's steps backwards (Song et al. 2021, section 4.3), each with the prediction at its
+        cleaner end.
+        """
+        states = self.states([prompt]).expand(len(latents), -1, -1)
+        self.scheduler.set_timesteps(steps)
+        kept, before = self.scheduler.alphas_cumprod, torch.tensor(1.0)
+        for time in reversed(self.scheduler.timesteps):
+            v = self.unet(latents, time, states).sample
+            clean = before.sqrt() * latents - (1 - before).sqrt() * v
+            fresh = before.sqrt() * v + (1 - before).sqrt() * latents
+            before = kept[time]
+            latents = before.sqrt() * clean + (1 - before).sqrt() * fresh
+        return latents
+
+    @torch.no_grad()
     def generate(
         self,
         prompts: Sequence[str],
