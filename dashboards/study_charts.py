@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from dashboards.source import Picture, Point
     from dashboards.studies import Training
 
-CHANCE = ("a random place", "another word of the prompt", "the schedule")  # drawn without filling
+CHANCE = (  # drawn without filling
+    "a random place", "another word of the prompt", "the schedule", "nulls of equal norm",
+    "not surely moved",
+)  # fmt: skip
 
 
 def _whiskers(values: Sequence[Value], color: str, key: str) -> dict[str, Any]:
