@@ -181,6 +181,9 @@ def test_image_to_image_decodes_embeddings_of_pictures_and_refuses_words_alone(f
     given = model.encode_image(pictures)
     theirs = library(folder(I2I), I2I, PROMPTS, SEEDS, given, **HOW)
     assert difference(model.decode(given, PROMPTS, SEEDS, **HOW), theirs) <= 1
+    varied = model.variations(pictures, PROMPTS, SEEDS, **HOW)
+    assert difference(varied.images, theirs) <= 1
+    np.testing.assert_array_equal(varied.image_embeddings, given)
     with pytest.raises(UserError, match="without a prior, so that words alone give no picture"):
         model.generate(PROMPTS, SEEDS, **HOW)
 

@@ -116,3 +116,36 @@ def test_bad_requests_end_in_one_sentence_and_no_run(drawn, tmp_path, capsys, ex
     assert main(["generate", PROMPT, "--model", model, *extra, "--out", str(out)]) == 2
     assert said in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+def test_an_image_to_image_checkpoint_varies_a_picture_that_the_guard_has_seen(drawn, tmp_path):
+    folder = write_tiny(tmp_path / "vary", "StableUnCLIPImg2ImgPipeline", seed=3, side=32)
+    picture = drawn / "images" / "ck-0001.png"
+    words = ["generate", PROMPT, "--model", str(folder), "--steps", "2", "--seed", "1"]
+    out = tmp_path / "varied"
+    assert main([*words, "--picture", str(picture), "--out", str(out)]) == 0
+    run = load_run(out)
+    (row,) = run.samples.to_dict("records")
+    seen = {(one["check"], one["stage"]) for one in json.loads(row["findings"])}
+    assert ("restricted_photograph", "reference") in seen
+    assert run.manifest["config"]["picture"] == "ck-0001.png"
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("nowhere.png", "nowhere.png can't be read"), ("words.png", "words.png can't be read")],
+)
+def test_a_picture_that_is_none(tmp_path, capsys, name, said):
+    folder = write_tiny(tmp_path / "vary", "StableUnCLIPImg2ImgPipeline", seed=3)
+    (tmp_path / "words.png").write_text("not a picture")
+    words = ["generate", PROMPT, "--model", str(folder), "--picture", str(tmp_path / name)]
+    assert main([*words, "--out", str(tmp_path / "out")]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_picture_without_such_a_checkpoint_is_refused(drawn, tmp_path, capsys):
+    picture = str(drawn / "images" / "ck-0001.png")
+    words = ["generate", PROMPT, "--picture", picture, "--out", str(tmp_path / "out")]
+    for more in ([], ["--model", str(drawn.parent / "tiny-sd")]):
+        assert main([*words, *more]) == 2
+        assert "StableUnCLIPImg2ImgPipeline, by --model" in capsys.readouterr().err

@@ -43,6 +43,9 @@ def add(commands) -> None:
         help="a real checkpoint in diffusers' layout, or a hub id, in place of the shipped "
         "pipelines: Stable Diffusion 1.x, 2.x, XL, Stable unCLIP, Karlo, Kandinsky 2.2",
     )  # fmt: skip
+    draw.add_argument(
+        "--picture", metavar="FILE", help="what an image-to-image checkpoint of --model varies"
+    )
     draw.add_argument("--steps", type=whole, help="of the sampler (each pipeline's own)")
     draw.add_argument("--guidance", type=float, help="guidance scale (each pipeline's own)")
     draw.add_argument("--seed", type=whole, default=0, help="the first picture's seed (0)")
@@ -90,6 +93,7 @@ def run_generate(args: argparse.Namespace) -> int:
         model=args.model,
         steps=args.steps,
         guidance=args.guidance,
+        picture=args.picture,
     )
     if args.json:
         show_json(rows)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from importlib import metadata
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -268,11 +269,13 @@ def generate_run(
     model: str | None = None,
     steps: int | None = None,
     guidance: float | None = None,
+    picture: str | None = None,
 ) -> list[dict[str, Any]]:
     """`pellucid generate`: a run of the prompts, `count` seeds each. Returns one row a picture.
 
     `model` is a real checkpoint's folder or id, which draws in place of the shipped pipelines;
-    `steps` and `guidance` replace the pipelines' own.
+    `steps` and `guidance` replace the pipelines' own; `picture` is what an image-to-image
+    checkpoint varies.
     """
     from toolkit.pipelines.batch import check_request
     from toolkit.priors import known_prior
@@ -291,6 +294,7 @@ def generate_run(
     settings = {name: value for name, value in settings.items() if value is not None}
     checkpoint = chosen_checkpoint(model, pipeline, say)
     names = (checkpoint.name,) if checkpoint else chosen_pipelines(pipeline)
+    start_from = None if picture is None else _start_from(picture, checkpoint)
     found = {
         name: [
             (find_direction(directions, factor, *sites_of(name, checkpoint)), strength)
@@ -301,18 +305,23 @@ def generate_run(
     config = {"prompts": list(prompts), "pipelines": list(names), "seed": seed, "count": count}
     config |= {"edits": [list(edit) for edit in edits]} | settings
     config |= {"prior": prior} if "unclip" in names else {}
+    config |= {"picture": Path(picture).name} if picture else {}
     with RunWriter(out, "pellucid generate", config, replace) as run:
         door = open_door(run, say, prior, checkpoint)
         samples, most = [], checkpoint_batch(checkpoint) if checkpoint else BATCH
         for name in names:
             say(f"{name}: {len(texts)} pictures")
-            how = partial(door.pipeline(name).generate, **settings)
+            drawer = door.pipeline(name)
+            how = partial(drawer.generate, **settings)
+            if start_from is not None:
+                how = partial(drawer.variations, start_from, **settings)
             with run.timed(f"draw {name}"):
                 for start in range(0, len(texts), most):
                     part = slice(start, start + most)
                     samples += door.draw(
-                        name, texts[part], seeds[part], found[name], traced=True, how=how
-                    )
+                        name, texts[part], seeds[part], found[name], traced=True, how=how,
+                        references=start_from,
+                    )  # fmt: skip
         write_samples(run, door, samples, seed=seed)
         write_report(run)
     return [
@@ -336,6 +345,23 @@ def chosen_checkpoint(
             "one of the two"
         )
     return load_checkpoint(model, say)
+
+
+def _start_from(picture: str, checkpoint: Checkpoint | None) -> np.ndarray:
+    """(1, h, w, 3) uint8 of the user's picture. Raises UserError where nothing can take it."""
+    from toolkit.studies.embed import read_picture
+
+    if checkpoint is None or checkpoint.kind != "StableUnCLIPImg2ImgPipeline":
+        raise UserError(
+            "--picture is what an image-to-image checkpoint (StableUnCLIPImg2ImgPipeline, by "
+            "--model) varies; the shipped pipelines take one in: pellucid sd edit, pellucid unclip "
+            "variations"
+        )
+    try:
+        data = Path(picture).read_bytes()
+    except OSError as error:
+        raise UserError(f"the picture {picture} can't be read ({error.strerror})") from error
+    return np.asarray(read_picture(Path(picture), data))[None]
 
 
 def checkpoint_batch(checkpoint: Checkpoint) -> int:

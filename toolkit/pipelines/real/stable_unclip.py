@@ -135,6 +135,37 @@ class StableUnclipCheckpoint:
         )  # fmt: skip
         return self._picture(x)
 
+    @torch.no_grad()
+    def variations(
+        self,
+        pictures: np.ndarray,
+        prompts: Sequence[str],
+        seeds: Sequence[int],
+        edits: Sequence[Edit] = (),
+        start: torch.Tensor | None = None,
+        trace: Trace | None = None,
+        *,
+        steps: int = STEPS,
+        guidance: float = GUIDANCE,
+    ) -> Batch:
+        """Draw what the image tower keeps of `pictures` (n or 1, h, w, 3) uint8, told the prompts.
+
+        Image variations (Ramesh et al. 2022, 3.1). Raises UserError for a bad request, an edit at
+        a site that is not here, or a checkpoint without an image tower.
+        """
+        check_request(prompts, seeds)
+        changes, sources = sort_edits(self.name, self.spaces, edits), generators(seeds)
+        given = torch.from_numpy(self.encode_image(pictures)).expand(len(prompts), -1)
+        given = edit_embeddings(given, changes[self.site]).cpu()
+        images = self.decode(
+            given, prompts, seeds, start, trace, steps=steps, guidance=guidance,
+            edits=changes["text_states"], sources=sources,
+        )  # fmt: skip
+        words = read_words(self.parts.tokenizer, self.parts.text_encoder, prompts)
+        numbers = tuple(int(seed) for seed in seeds)
+        pooled = words.pooled.cpu().numpy()
+        return Batch(images, tuple(prompts), numbers, self.name, pooled, given.numpy())
+
     def _picture(self, latents: torch.Tensor) -> np.ndarray:
         return decode_latents(self.parts.vae, latents)
 
@@ -160,8 +191,8 @@ class StableUnclipCheckpoint:
         if not self.has_prior:
             raise UserError(
                 f"{self.name} is an image-to-image checkpoint without a prior, so that words alone "
-                "give no picture; use its text-to-image twin (StableUnCLIPPipeline), or its "
-                "decode() with image embeddings"
+                "give no picture; give one with --picture, or use its text-to-image twin "
+                "(StableUnCLIPPipeline)"
             )
         parts, sources = self.parts, generators(seeds)
         embeddings, words = imagine(
