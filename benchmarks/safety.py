@@ -7,8 +7,10 @@ import time
 from collections.abc import Callable
 from types import ModuleType
 
+from benchmarks import _safety_bypass as bypass
 from benchmarks import _safety_copies as copies
 from benchmarks import _safety_forgeries as forgeries
+from benchmarks import _safety_guard as guard
 from benchmarks import _safety_mark as mark
 from benchmarks import _safety_mark_fpr as mark_fpr
 from benchmarks import _safety_noise as noise
@@ -21,6 +23,8 @@ PARTS: tuple[tuple[ModuleType, Callable], ...] = (
     (proof, proof.c2pa_speed),
     (forgeries, forgeries.forgeries),
     (copies, copies.memorised),
+    (guard, guard.guard_outputs),
+    (bypass, bypass.bypasses),
     (mark, mark.mark_robust),
     (mark, mark.mark_small),
     (mark, mark.mark_speed),

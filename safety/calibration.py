@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -45,21 +45,29 @@ def whitener(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return fitted.location_, np.linalg.inv(fitted.covariance_)
 
 
+def _parts(x: np.ndarray) -> list[np.ndarray]:
+    """The first half, and two quarters."""
+    return np.array_split(x, [len(x) // 2, 3 * len(x) // 4])
+
+
 def fit_concept(
     name: str,
     positive: np.ndarray,
     negative: np.ndarray,
     *,
     fpr: float = 0.005,
+    miss: float | None = None,
     special: bool = False,
 ) -> Concept:
     """A linear discriminant (Fisher 1936) and a threshold at a stated false positive rate.
 
-    A third of each class fits the direction, a third sets the threshold, a third measures it, so
+    Half of each class fits the direction, a quarter sets the threshold, a quarter measures it, so
     that the rates are those of data never used. Where the classes lie apart the threshold moves
-    to the middle of the gap: pictures that a model drew are never just like those fitted on.
+    to the middle of the gap: pictures that a model drew are never just like those fitted on. With
+    `miss` it moves on to where that share of the positives is missed: for a check that others
+    stand behind, and that should be wrong about hardly anybody.
     """
-    on, off = (np.array_split(np.asarray(x, np.float64), 3) for x in (positive, negative))
+    on, off = (_parts(np.asarray(x, np.float64)) for x in (positive, negative))
     means = on[0].mean(0), off[0].mean(0)
     _, inverse = whitener(np.concatenate([on[0] - means[0], off[0] - means[1]]))
     weights = inverse @ (means[0] - means[1])
@@ -68,6 +76,8 @@ def fit_concept(
     bar = float(np.quantile(off[1] @ weights + offset, 1 - fpr, method="higher")) + 1e-9
     gap = float(np.quantile(on[1] @ weights + offset, 0.05)) - bar
     threshold = bar + max(gap, 0.0) / 2
+    if miss is not None:
+        threshold = max(bar, float(np.quantile(on[1] @ weights + offset, miss)))
     on, off = on[2] @ weights + offset, off[2] @ weights + offset
     hits, false = int((on >= threshold).sum()), int((off >= threshold).sum())
     calibration = {
@@ -80,3 +90,21 @@ def fit_concept(
         "auc": float((on[:, None] > off[None]).mean()),
     }
     return Concept(name, weights, offset, threshold, special, calibration)
+
+
+def for_other_vectors(concept: Concept, innocent: np.ndarray, *, fpr: float = 0.005) -> Concept:
+    """The concept with a threshold, never lower, for vectors of another kind.
+
+    What a prior imagines is not quite what an image tower sees: half of such `innocent` vectors
+    (n, d) set the threshold at that false positive rate, the other half measure it.
+    """
+    setting, measured = np.array_split(concept.score(innocent), 2)
+    bar = float(np.quantile(setting, 1 - fpr, method="higher")) + 1e-9
+    threshold = max(bar, concept.threshold)
+    false = int((measured >= threshold).sum())
+    facts = {
+        "negatives": len(measured),
+        "fpr": false / len(measured),
+        "fpr_ci95": exact_interval(false, len(measured)),
+    }
+    return replace(concept, threshold=threshold, calibration=facts)

@@ -8,7 +8,7 @@ gives one list of findings an item: `texts` are the prompts at the stage "prompt
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Protocol
 
@@ -53,7 +53,7 @@ def concept_findings(
                 f"the {stage} {above} the threshold for {concept.name} "
                 f"({score:.2f}, threshold {bar:.2f})"
             )
-            row.append(finding(check, stage, score, bar, reason, concept.calibration))
+            row.append(finding(check, stage, score, bar, reason, concept.calibration, concept.name))
         rows.append(row)
     return rows
 
@@ -81,23 +81,36 @@ class RestrictedPrompt:
                     else f"the prompt has no word for {concept}"
                 )
                 row.append(
-                    finding(self.name, stage, float(len(said)), 1.0, reason, {"words": len(words)})
+                    finding(
+                        self.name,
+                        stage,
+                        float(len(said)),
+                        1.0,
+                        reason,
+                        {"words": len(words)},
+                        f"words for {concept}",
+                    )
                 )
         return rows
 
 
 @dataclass(frozen=True)
 class RestrictedImage:
-    """Restricted concepts by name, on CLIP image embeddings."""
+    """Restricted concepts by name, on CLIP image embeddings; `imagined` for edited embeddings.
+
+    Without `imagined` the same thresholds hold for what a prior made as for what a picture shows.
+    """
 
     concepts: tuple[Concept, ...]
+    imagined: tuple[Concept, ...] = ()
     name: str = "restricted_image"
     stages: tuple[str, ...] = SEEN
 
     def __call__(
         self, stage: str, texts: Sequence[str] | None, vectors: np.ndarray
     ) -> list[list[Finding]]:
-        return concept_findings(self.name, stage, self.concepts, vectors)
+        concepts = self.imagined if stage == "embedding" and self.imagined else self.concepts
+        return concept_findings(self.name, stage, concepts, vectors)
 
 
 @dataclass(frozen=True)
@@ -115,7 +128,8 @@ class NameInPrompt:
             if names(text, person.name):
                 reason = f"the prompt names {person.name}, who {person.standing(self.today)}"
                 score = 0.0 if person.allows(self.today) else 1.0
-                row.append(finding(self.name, stage, score, 1.0, reason, {}))
+                one = finding(self.name, stage, score, 1.0, reason, {}, person.name)
+                row.append(replace(one, exempt=person.allows(self.today)))
         nobody = "the prompt names nobody in the registry"
         return row or [
             finding(self.name, stage, 0.0, 1.0, nobody, {"people": len(self.registry.people)})

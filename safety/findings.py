@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
 Verdict = Literal["pass", "flag", "error"]
-Action = Literal["allow", "review", "block"]
-SEVERITY: dict[str, int] = {"allow": 0, "review": 1, "block": 2}
+Action = Literal["allow", "review", "blur", "block"]
+SEVERITY: dict[str, int] = {"allow": 0, "review": 1, "blur": 2, "block": 3}
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,9 @@ class Finding:
     """One check on one item: score against threshold, and a sentence that says why.
 
     `stage` is where it looked: prompt, reference, embedding or image. `calibration` says on what
-    the threshold was set (sizes, rates, intervals).
+    the threshold was set (sizes, rates, intervals). `concept` is what it looked for: a restricted
+    concept, a person's name, or nothing. `calibrated` is the threshold as it was fitted, where a
+    policy put its own in its place; `exempt` is somebody recognised whose consent holds.
     """
 
     check: str
@@ -26,6 +28,18 @@ class Finding:
     verdict: Verdict
     reason: str
     calibration: dict[str, Any] = field(default_factory=dict)
+    concept: str = ""
+    calibrated: float | None = None
+    exempt: bool = False
+
+    @classmethod
+    def from_json(cls, row: dict[str, Any]) -> Finding:
+        """What `to_json` wrote; numbers that were none come back as not a number."""
+        known = {one.name for one in fields(cls)}
+        plain = {name: value for name, value in row.items() if name in known}
+        for key in ("score", "threshold"):
+            plain[key] = float("nan") if plain[key] is None else float(plain[key])
+        return cls(**plain)
 
     def to_json(self) -> dict[str, Any]:
         """As a plain dict; a score that is not a number becomes None."""
@@ -37,7 +51,11 @@ class Finding:
 
 @dataclass(frozen=True)
 class Decision:
-    """Allow, review (released, marked for a second look) or block, with every finding."""
+    """What becomes of an item, with every finding.
+
+    *review* releases it, marked for a second look; *blur* releases a picture in which nothing can
+    be made out; *block* withholds all of it.
+    """
 
     action: Action
     findings: tuple[Finding, ...]
@@ -50,12 +68,18 @@ class Decision:
 
 
 def finding(
-    check: str, stage: str, score: float, threshold: float, reason: str, calibration: dict[str, Any]
+    check: str,
+    stage: str,
+    score: float,
+    threshold: float,
+    reason: str,
+    calibration: dict[str, Any],
+    concept: str = "",
 ) -> Finding:
     """A finding that flags at or above the threshold; a score that is no number is an error."""
     if not (math.isfinite(score) and math.isfinite(threshold)):
         broken = f"the check {check} gave no usable score ({score} against {threshold})"
-        return Finding(check, stage, score, threshold, "error", broken, calibration)
+        return Finding(check, stage, score, threshold, "error", broken, calibration, concept)
     return Finding(
         check,
         stage,
@@ -64,4 +88,5 @@ def finding(
         "flag" if score >= threshold else "pass",
         reason,
         calibration,
+        concept,
     )

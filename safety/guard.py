@@ -32,7 +32,8 @@ class GuardedBatch:
     """What got through. `decisions` has one entry an item asked for; `kept` are the rows released.
 
     `batch` holds the released items only, in the order of `kept`, or is None when none was. A
-    blocked item leaves no pixels, latents, embeddings, trace or thumbnail anywhere.
+    blocked item leaves no pixels, latents, embeddings, trace or thumbnail anywhere; of a blurred
+    one there are blurred pixels, and zeros in place of all that it could be drawn from again.
     """
 
     batch: Any
@@ -88,16 +89,8 @@ class Guard:
                     why = f"the check {name} failed on the {stage} ({error}), so this is blocked"
                     rows = [[_blocked(name, stage, why)]] * count
             for into, row in zip(found, rows, strict=True):
-                into += [self._with_threshold(one) for one in row]
+                into += [self.policy.judged(one) for one in row]
         return found
-
-    def _with_threshold(self, one: Finding) -> Finding:
-        """The policy's own threshold in place of a calibrated one, where it has one."""
-        exempt = one.verdict == "pass" and one.score >= one.threshold  # a likeness with consent
-        if one.check not in self.policy.thresholds or one.verdict == "error" or exempt:
-            return one
-        bar = float(self.policy.thresholds[one.check])
-        return replace(one, threshold=bar, verdict="flag" if one.score >= bar else "pass")
 
     def __call__(self, generate: Callable[..., Any], model: str) -> Callable[..., GuardedBatch]:
         """Wrap `generate(prompts, seeds, edits=(), start=None, trace=None, **more)` of a model.
@@ -150,11 +143,36 @@ class Guard:
                     findings[i] += row
             decisions = tuple(self.policy.decide(row) for row in findings)
             kept = [k for k, i in enumerate(open_rows) if decisions[i].released]
+            hidden = [k for k in kept if decisions[open_rows[k]].action == "blur"]
+            _hide(trace, batch, n, hidden)
             _keep_trace(trace, n, kept)
             through = _keep_batch(batch, n, kept) if kept else None
             return GuardedBatch(through, tuple(open_rows[k] for k in kept), decisions)
 
         return guarded
+
+
+CELLS = 6  # of a blurred picture's side
+
+
+def blurred(image: np.ndarray) -> np.ndarray:
+    """A picture (h, w, 3) uint8 in which only the main colours are left: 6 by 6 cells, smoothed."""
+    from PIL import Image
+
+    small = Image.fromarray(image).resize((CELLS, CELLS), Image.Resampling.BOX)
+    return np.asarray(small.resize((image.shape[1], image.shape[0]), Image.Resampling.BICUBIC))
+
+
+def _hide(trace: Any, batch: Any, n: int, rows: list[int]) -> None:
+    """Blur pictures in place, and empty what they were drawn from: embeddings and trace."""
+    for row in rows:
+        batch.images[row] = blurred(batch.images[row])
+    given = getattr(batch, "image_embeddings", None)
+    if given is not None:
+        given[rows] = 0
+    for value in vars(trace).values() if trace is not None else ():
+        if isinstance(value, np.ndarray) and value.ndim > 1 and value.shape[1] == n:
+            value[:, rows] = 0
 
 
 def _keep_batch(batch: Any, n: int, kept: list[int]) -> Any:

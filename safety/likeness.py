@@ -126,13 +126,19 @@ class Likeness:
         score, person = float(scores[index]), self.registry.people[index]
         if score < 0:
             reason = f"the {stage} is like nobody in the registry (margin {score:.2f}, under 0)"
-            return Finding(self.name, stage, score, 0.0, "pass", reason, self.calibration)
+            return Finding(
+                self.name, stage, score, 0.0, "pass", reason, self.calibration, person.name,
+                exempt=person.allows(self.today),
+            )  # fmt: skip
         reason = (
             f"the {stage} is like {person.name}, who {person.standing(self.today)} "
             f"(margin {score:.2f}, from 0 up)"
         )
-        verdict = "pass" if person.allows(self.today) else "flag"
-        return Finding(self.name, stage, score, 0.0, verdict, reason, self.calibration)
+        allowed = person.allows(self.today)
+        return Finding(
+            self.name, stage, score, 0.0, "pass" if allowed else "flag", reason,
+            self.calibration, person.name, exempt=allowed,
+        )  # fmt: skip
 
 
 def _faces(registry: Registry, space: Space) -> np.ndarray:
@@ -166,7 +172,7 @@ def _verifiers(
         fitted = LogisticRegression(C=STRENGTH, max_iter=5000)
         fitted.fit(np.concatenate(groups), sitter, sample_weight=weight)
         weights.append(fitted.coef_[0] / 10)
-        offsets.append(float(fitted.intercept_[0]) / 10)
+        offsets.append(float(np.ravel(fitted.intercept_)[0]) / 10)
     return np.stack(weights), np.array(offsets)
 
 

@@ -23,10 +23,15 @@ from toolkit.errors import UserError
 
 WORDS = {
     "bare shoulders": (
-        "bare shoulders", "bare shouldered", "shirtless", "topless", "naked", "nude", "undressed",
+        "bare shoulders", "bare shouldered", "bare chest", "bare chested", "barechested",
+        "shirtless", "topless", "naked", "nakedness", "nude", "nudes", "nudity", "undressed",
+        "undressing", "unclothed", "unclad", "disrobed", "no clothes", "without clothes",
+        "without a shirt", "no shirt", "strapless", "in the buff", "stripped",
     ),
     "wound": (
-        "wound", "wounds", "wounded", "blood", "bloody", "bleeding", "gash", "gore", "injured",
+        "wound", "wounds", "wounded", "blood", "bloody", "bloodied", "bleeding", "bleed", "bleeds",
+        "gash", "gashes", "gashed", "gore", "gory", "injured", "injury", "injuries", "laceration",
+        "lacerated", "stab wound", "stabbed", "slashed", "mutilated", "maimed", "open cut",
     ),
 }  # fmt: skip
 FOLDER = WEIGHTS / "guard"
@@ -77,9 +82,10 @@ def load_guard(clip: Clip, policy: Policy | None = None, folder: Path = FOLDER) 
         registry = Registry.load(folder)
         if facts["clip"] != clip.hash:
             raise ValueError("it was fitted for another CLIP")
-        concepts: dict[str, list[Concept]] = {"image": [], "text": []}
+        concepts: dict[str, list[Concept]] = {"image": [], "text": [], "embedding": []}
         for row in facts["concepts"]:
-            weights = arrays[f"{row['site']}.{row['name']}"]
+            of = "text" if row["site"] == "text" else "image"
+            weights = arrays[f"{of}.{row['name']}"]
             concepts[row["site"]].append(
                 Concept(
                     row["name"],
@@ -99,7 +105,7 @@ def load_guard(clip: Clip, policy: Policy | None = None, folder: Path = FOLDER) 
     checks = (
         RestrictedPrompt(WORDS, tuple(concepts["text"])),
         NameInPrompt(registry),
-        RestrictedImage(tuple(concepts["image"])),
+        RestrictedImage(tuple(concepts["image"]), tuple(concepts["embedding"])),
         likeness,
     )
     return Guard(policy or Policy.load(), checks, clip.encode_text, clip.encode_image)

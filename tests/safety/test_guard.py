@@ -13,6 +13,7 @@ import pytest
 from safety import (
     BadPolicy,
     BadRegistry,
+    Finding,
     Guard,
     Likeness,
     NameInPrompt,
@@ -201,9 +202,19 @@ def test_review_releases_and_thresholds_override(world):
     ("change", "words"),
     [
         ({"format": "x"}, "format"),
-        ({"actions": {"likeness": "shout"}}, "no action"),
+        ({"actions": {"likeness": "shout"}}, "can't be followed"),
+        ({"actions": {}}, "no action"),
         ({"required": {"unclip": ["mind_reading"]}}, "mind_reading"),
         ({"thresholds": {"likeness": "high"}}, "no number"),
+        ({"thresholds": {"likeness": float("nan")}}, "no number"),
+        ({"thresholds": []}, "must be an object"),
+        ({"required": ["likeness"]}, "must be an object"),
+        ({"required": {"unclip": "likeness"}}, "must be a list"),
+        ({"required": {"unclip": [["likeness"]]}}, "none of"),
+        ({"actions": "block"}, "must be an object"),
+        ({"actions": {"likeness": ["block"]}}, "can't be followed"),
+        ({"version": 2}, "must be a text"),
+        ({"treshold": {}}, "treshold"),
     ],
 )
 def test_bad_policies_are_one_sentence(tmp_path, change, words):
@@ -217,6 +228,12 @@ def test_unknown_model_and_unreadable_files(world, tmp_path):
     with pytest.raises(BadPolicy, match="no rules"):
         Guard(Policy.load(), world.checks, None, None)(lambda: None, "other")
     (tmp_path / "p.json").write_text("{")
+    with pytest.raises(BadPolicy, match="can't be read"):
+        Policy.load(tmp_path / "p.json")
+    (tmp_path / "p.json").write_text('{"required":' + "[" * 100_000)
+    with pytest.raises(BadPolicy, match="can't be read"):
+        Policy.load(tmp_path / "p.json")
+    (tmp_path / "p.json").write_bytes(b"\xff\xfe{")
     with pytest.raises(BadPolicy, match="can't be read"):
         Policy.load(tmp_path / "p.json")
     with pytest.raises(BadRegistry):
@@ -238,3 +255,49 @@ def test_opening_the_guard_needs_a_reason_and_is_logged(tmp_path):
         pass
     with unguarded("a study of leakage", log):
         assert json.loads(log.read_text())["unguarded"] == "a study of leakage"
+
+
+def test_a_blurred_item_keeps_nothing_it_could_be_drawn_from(world):
+    data = json.loads(DEFAULT.read_text())
+    data["actions"]["likeness"] = "blur"
+    guard = Guard(
+        Policy.read(data), world.checks, lambda t: np.zeros((len(t), D)),
+        lambda images: np.stack([world.faces["Zora Quill"], np.zeros(D)]),
+    )  # fmt: skip
+    rng = np.random.default_rng(1)
+    pictures = rng.integers(0, 256, (2, 64, 64, 3)).astype(np.uint8)
+    clear = pictures.copy()
+
+    def generate(prompts, seeds, edits=(), start=None, trace=None):
+        trace.latents = np.ones((3, 2, 4))
+        vectors = np.ones((2, D)) * 0.01
+        return Drawn(pictures, tuple(prompts), tuple(seeds), np.zeros((2, D)), vectors)
+
+    trace = SimpleNamespace(latents=None)
+    done = guard(generate, "unclip")(["a", "b"], [1, 2], trace=trace)
+    assert [one.action for one in done.decisions] == ["blur", "allow"] and done.kept == (0, 1)
+    assert not trace.latents[:, 0].any() and trace.latents[:, 1].all()
+    assert not done.batch.image_embeddings[0].any()
+    assert (done.batch.images[1] == clear[1]).all()
+    assert done.batch.images[0].std() < 0.25 * clear[0].std()
+
+
+def test_a_concept_has_a_threshold_of_its_own(world):
+    data = json.loads(DEFAULT.read_text()) | {"thresholds": {"restricted_image:wound": 5.0}}
+    for thresholds, action in (({}, "block"), (data["thresholds"], "allow")):
+        policy = Policy.read(data | {"thresholds": thresholds})
+        draw, table = _guard(world, policy=policy)
+        table[3] = 6 * np.eye(D)[0]
+        decision = draw(["a person"], [3]).decisions[0]
+        assert decision.action == action
+    one = next(f for f in decision.findings if f.check == "restricted_image")
+    assert one.threshold == 5.0 and one.calibrated == world.checks[2].concepts[0].threshold
+    assert one.concept == "wound" and "own threshold is 5.00" in one.reason
+
+
+def test_findings_come_back_from_json(world):
+    draw, table = _guard(world)
+    table[3] = 6 * np.eye(D)[0]
+    for one in draw(["a person"], [3]).decisions[0].findings:
+        again = Finding.from_json(json.loads(json.dumps(one.to_json())))
+        assert json.dumps(again.to_json()) == json.dumps(one.to_json())

@@ -124,7 +124,8 @@ class Door:
             )  # fmt: skip
             if index in result.kept:
                 row = result.kept.index(index)
-                steps = _steps(trace, row) if trace is not None else None
+                hidden = trace is None or decision.action == "blur"
+                steps = None if hidden else _steps(trace, row)
                 asked = self._release(asked, result.batch.images[row], model, edits, steps)
             samples.append(asked)
         return self._judged(samples)

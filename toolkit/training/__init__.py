@@ -101,7 +101,6 @@ def train(
 
 def run(recipe: Recipe, plan, weights: Path, checkpoints: Path, portraits: int = 30_000) -> dict:
     """Run one recipe into `weights`; returns its record (steps, seconds, hardware, settings)."""
-    from toolkit.clip import load_clip
     from toolkit.training import (
         autoencoder,
         clip,
@@ -135,7 +134,7 @@ def run(recipe: Recipe, plan, weights: Path, checkpoints: Path, portraits: int =
         ),
         "linear": lambda: priors.train_linear(folder, checkpoints, plan, words, portraits),
         "unet": lambda: unet.train(folder, checkpoints, plan, words, portraits),
-        "guard": lambda: guard.train(load_clip(str(words)), folder, vae, plan.seed),
+        "guard": lambda: guard.train_here(weights, folder, plan.seed),
         "decoder": lambda: decoder.train(folder, checkpoints, plan, words, portraits),
     }
     return known[recipe.name]()
