@@ -8,6 +8,7 @@ import pytest
 import torch
 from diffusers import PriorTransformer, UNet2DConditionModel
 from diffusers.models.activations import GEGLU
+from diffusers.models.resnet import ResnetBlock2D
 from torch import nn
 
 from toolkit.clip import TextEncoding
@@ -57,6 +58,22 @@ def test_a_gated_gelu_agrees(bias: bool) -> None:
     x = torch.randn(3, 5, 24)
     with torch.no_grad():
         assert (quick(x) - plain(x)).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("time", ["default", "scale_shift"])
+@pytest.mark.parametrize("resize", [{}, {"up": True}, {"down": True}])
+@torch.no_grad()
+def test_a_residual_block_agrees_and_leaves_what_it_was_given(time: str, resize: dict) -> None:
+    plain = ResnetBlock2D(
+        in_channels=8, out_channels=12, temb_channels=6, groups=4, time_embedding_norm=time,
+        output_scale_factor=2.0, **resize,
+    ).eval()  # fmt: skip
+    quick = copy.deepcopy(plain)
+    onednn.hasten(quick)
+    x, t = torch.randn(3, 8, 6, 6), torch.randn(3, 6)
+    given = x.clone(), t.clone()
+    assert (quick(x, t) - plain(x, t)).abs().max() < 1e-5
+    assert torch.equal(x, given[0]) and torch.equal(t, given[1])
 
 
 def _unet() -> UNet2DConditionModel:
