@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.rows import Row
-from probes import Space
-from probes.moments import Components, Moments
+from probes import PCADirections, Space
 from toolkit.embeddings import open_store, write_store
 
 
@@ -95,7 +94,7 @@ def compared(
 
 
 def pca_speed(seed: int, size: Size) -> Iterator[tuple[list[Row], list[dict]]]:
-    """Moments and their eigenvectors against scikit-learn, on equal data, and both against fp64.
+    """PCADirections against scikit-learn on equal data, and the axes of both against fp64.
 
     `auto` is `randomized` at 1,280 dimensions, an approximation: its cost grows with the number
     of components and its angle says what it missed. Ours costs the same for any number.
@@ -110,8 +109,8 @@ def pca_speed(seed: int, size: Size) -> Iterator[tuple[list[Row], list[dict]]]:
     for d, k, name, peer, target in cases:
         x = cloud(size.pca, d, k, seed)
 
-        def ours(x: np.ndarray = x, k: int = k) -> Components:
-            return Moments.of(x).pca(k)
+        def ours(x: np.ndarray = x, k: int = k) -> PCADirections:
+            return PCADirections(k).fit(x)
 
         def theirs(x: np.ndarray = x, k: int = k, peer: Any = peer) -> Any:
             return peer(k).fit(x)
@@ -121,7 +120,7 @@ def pca_speed(seed: int, size: Size) -> Iterator[tuple[list[Row], list[dict]]]:
         rows, items = compared("pca_speed", case, seconds, target)
         exact = exact_axes(x, k)
         for system, axes in (
-            ("pellucid", last["pellucid"].vectors),
+            ("pellucid", last["pellucid"].components_),
             (name, last[name].components_.astype(np.float64)),
         ):
             goal = "at most 0.01" if system == "pellucid" else None

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-BLOCK = 4096  # rows at a time: a block and its centred copy stay near the cache
+BLOCK = 8192  # rows multiplied at a time, in fp32 where they are; sums are in fp64
+PENDING = 256  # blocks whose means wait to be put into the scatter together
 
 
 @dataclass(frozen=True)
@@ -65,15 +66,16 @@ class Moments:
         sums: _Sums | None = None
         for block in blocks:
             block = np.asarray(block)
-            if block.ndim != 2 or (sums and block.shape[1] != len(sums.mean)):
-                width = f"{len(sums.mean)} columns" if sums else "two axes (n, d)"
+            if block.ndim != 2 or (sums and block.shape[1] != sums.width):
+                width = f"{sums.width} columns" if sums else "two axes (n, d)"
                 raise ValueError(f"a block of vectors has the shape {block.shape}; give {width}")
             sums = sums or _Sums(block.shape[1])
             for start in range(0, len(block), BLOCK):
                 sums.add(block[start : start + BLOCK], first)
         if sums is None or not sums.n:
             raise ValueError("there is no vector to take moments of; give at least one row")
-        return cls(sums.n, sums.mean, sums.scatter)
+        mean = sums.fold()
+        return cls(sums.n, mean, sums.scatter)
 
     def __add__(self, other: Moments) -> Moments:
         """The moments of both sets of rows together."""
@@ -190,31 +192,56 @@ class Moments:
 
 
 class _Sums:
-    """What `Moments.of` adds into, in place."""
+    """What `Moments.of` adds into, in place: rooms for a block and its product are made once."""
 
     def __init__(self, d: int):
-        self.n, self.mean, self.scatter = 0, np.zeros(d), np.zeros((d, d))
+        self.n, self.scatter = 0, np.zeros((d, d))
+        self.means: list[np.ndarray] = []  # of blocks, in fp64
+        self.lefts: list[np.ndarray] = []  # what a block's rounded mean missed
+        self.counts: list[int] = []
+        self.rooms: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+
+    @property
+    def width(self) -> int:
+        return len(self.scatter)
 
     def add(self, block: np.ndarray, first: int) -> None:
         """Add rows. The block's own mean is taken off first: nothing is lost far from zero."""
         if block.dtype != np.float64:
             block = np.asarray(block, np.float32)
-        m = len(block)
+        m, d = block.shape
+        if block.dtype.char not in self.rooms:
+            shapes = (BLOCK, d), (d, d)
+            rooms = [np.empty(shape, block.dtype) for shape in shapes]
+            self.rooms[block.dtype.char] = rooms[0], rooms[1]
+        room, product = self.rooms[block.dtype.char]
         with np.errstate(invalid="ignore", over="ignore"):
             ones = np.ones(m, block.dtype)
-            near = ones @ block / m  # rounded; what it misses is put right below
-            centred = block - near
+            near = ones @ block / m  # rounded; what it misses is put right in `whole`
+            centred = np.subtract(block, near, out=room[:m])
             left = (ones @ centred).astype(np.float64) / m
-            product = centred.T @ centred  # numpy sees one array twice: half the work, by syrk
+            np.matmul(centred.T, centred, out=product)  # one array twice: half the work, by syrk
         if not np.isfinite(np.diag(product)).all():
             _refuse(block, first + self.n)
-        mean = near.astype(np.float64) + left
-        apart = mean - self.mean
-        n = self.n + m
         self.scatter += product
-        self.scatter += np.outer(apart, apart) * (self.n * m / n) - m * np.outer(left, left)
-        self.mean += apart * (m / n)
-        self.n = n
+        self.means.append(near.astype(np.float64) + left)
+        self.lefts.append(left)
+        self.counts.append(m)
+        self.n += m
+        if len(self.counts) == PENDING:
+            self.fold()
+
+    def fold(self) -> np.ndarray:
+        """Put what the blocks' means say into the scatter, at once; the mean (d,) of all rows."""
+        counts = np.array(self.counts, float)
+        means, lefts = np.stack(self.means), np.stack(self.lefts)
+        mean = counts @ means / counts.sum()
+        apart = (means - mean) * np.sqrt(counts)[:, None]
+        lefts *= np.sqrt(counts)[:, None]
+        self.scatter += apart.T @ apart - lefts.T @ lefts
+        np.fill_diagonal(self.scatter, np.maximum(np.diag(self.scatter), 0))  # of rounding
+        self.counts, self.means, self.lefts = [self.n], [mean], [np.zeros_like(mean)]
+        return mean
 
 
 def _refuse(block: np.ndarray, start: int) -> None:

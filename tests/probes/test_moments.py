@@ -65,6 +65,18 @@ def test_moments_of_parts_add_up(sizes: list[int]) -> None:
         np.testing.assert_allclose(other.scatter, whole.scatter, rtol=1e-9, atol=1e-8)
 
 
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_many_small_blocks_far_from_zero_sum_to_the_same(kind: type) -> None:
+    """More blocks than wait together, of unequal size, with a drift from block to block."""
+    rng = np.random.default_rng(8)
+    rows = rng.normal(size=(2000, 5)) + np.linspace(0, 3, 2000)[:, None] + 1000
+    ends = np.sort(rng.choice(np.arange(1, 2000), 600, replace=False))
+    parts = Moments.of(part.astype(kind) for part in np.split(rows, ends))
+    exact = np.cov(rows.astype(kind).astype(np.float64).T)
+    np.testing.assert_allclose(parts.covariance, exact, rtol=1e-5 if kind is np.float32 else 1e-9)
+    np.testing.assert_allclose(parts.mean, rows.astype(kind).mean(0, np.float64), rtol=1e-12)
+
+
 def test_pca_is_scikit_learns() -> None:
     exact = PCA(6, svd_solver="full").fit(X)
     for rows, tolerance in ((X, 1e-6), (X.astype(np.float32), 1e-3)):
