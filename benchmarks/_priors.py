@@ -28,12 +28,15 @@ class Sized(Protocol):
 
 
 def over_seeds(values: Sequence[float]) -> tuple[float, float]:
-    """Student's 95 % interval of the mean of a measure over seeds; a point where none varies it."""
+    """Student's 95 % interval of a measure's mean over seeds; a point where none varies it.
+
+    The measures are distances and times, so that it begins at zero at the lowest.
+    """
     from scipy.stats import t
 
     n = len(values)
     reach = float(t.ppf(0.975, n - 1) * np.std(values, ddof=1) / np.sqrt(n))
-    return float(np.mean(values)) - reach, float(np.mean(values)) + reach
+    return max(0.0, float(np.mean(values)) - reach), float(np.mean(values)) + reach
 
 
 def decoded(model: Any, embeddings: Any, seeds: Sequence[int], at_once: int = 12) -> np.ndarray:

@@ -23,7 +23,7 @@ from toolkit.world import FACTORS
 
 SLOW = 50  # steps of the loop that our default sampler must match
 LOST = 0.02  # judge accuracy that may be lost against it
-BATCHES = {"stable-diffusion": (24, 8, 1), "unclip": (8, 24, 1)}  # the first is held to the target
+BATCHES = {"stable-diffusion": (24, 8, 1), "unclip": (8, 1)}  # the first is held to the target
 
 
 @dataclass(frozen=True)

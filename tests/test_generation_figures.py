@@ -32,8 +32,9 @@ def test_the_papers_order_holds_fails_or_is_inconclusive() -> None:
 
 
 def test_an_interval_over_seeds_is_students() -> None:
-    low, high = over_seeds([1.0, 2.0, 3.0])
-    assert (low, high) == pytest.approx((2 - 4.302653 / 3**0.5, 2 + 4.302653 / 3**0.5))
+    low, high = over_seeds([11.0, 12.0, 13.0])
+    assert (low, high) == pytest.approx((12 - 4.302653 / 3**0.5, 12 + 4.302653 / 3**0.5))
+    assert over_seeds([1.0, 2.0, 3.0])[0] == 0
     assert over_seeds([0.4, 0.4, 0.4]) == pytest.approx((0.4, 0.4))
 
 
