@@ -59,6 +59,9 @@ def add(commands) -> None:
     draw.add_argument(
         "--directions", default="runs/demo", metavar="RUN", help="where directions are (runs/demo)"
     )
+    draw.add_argument(
+        "--noise-mark", action="store_true", help="draw from noise whose signs the key sets, too"
+    )
     draw.add_argument("--out", default="runs/generate", help="the run's folder (runs/generate)")
     draw.add_argument("--replace", action="store_true", help="replace a run of that name")
     draw.add_argument("--json", action="store_true", help="print one object a picture")
@@ -94,6 +97,7 @@ def run_generate(args: argparse.Namespace) -> int:
         steps=args.steps,
         guidance=args.guidance,
         picture=args.picture,
+        noise_mark=args.noise_mark,
     )
     if args.json:
         show_json(rows)

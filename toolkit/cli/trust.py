@@ -1,4 +1,4 @@
-"""`pellucid audit`, `verify`, `ledger` and `keys`."""
+"""`pellucid audit`, `verify`, `noise-mark`, `ledger` and `keys`."""
 
 from __future__ import annotations
 
@@ -41,6 +41,18 @@ def add(commands) -> None:
         "--checkpoint", metavar="JSON", help="a checkpoint of that ledger which was kept elsewhere"
     )
     verify.add_argument("--json", action="store_true", help="print one object a file")
+
+    noise = command(
+        commands,
+        "noise-mark",
+        "look for the mark of `generate --noise-mark` by drawing backwards",
+        "  pellucid noise-mark runs/generate/images/*.png\n"
+        "  pellucid noise-mark face.png --pipeline unclip --json",
+        run_noise_mark,
+    )
+    noise.add_argument("file", nargs="+", help="picture files")
+    noise.add_argument("--pipeline", default="both", help="stable-diffusion, unclip or both (both)")
+    noise.add_argument("--json", action="store_true", help="print one object a file")
 
     ledger = command(
         commands,
@@ -99,6 +111,17 @@ def run_verify(args: argparse.Namespace) -> int:
             for sentence in row["notes"]:
                 say(f"{row['file']}: {sentence}")
     return 0 if all(row["verdict"] == "verified" for row in found) else 1
+
+
+def run_noise_mark(args: argparse.Namespace) -> int:
+    from toolkit.studies.noise_mark import look_for_noise_marks
+
+    found = look_for_noise_marks(args.file, args.pipeline)
+    if args.json:
+        show_json(found)
+    else:
+        show_table([row | {"p_value": f"{row['p_value']:.1e}"} for row in found])
+    return 0 if all(row["verdict"] == "present" for row in found) else 1
 
 
 def run_ledger(args: argparse.Namespace) -> int:

@@ -271,8 +271,12 @@ def generate_run(
     steps: int | None = None,
     guidance: float | None = None,
     picture: str | None = None,
+    noise_mark: bool = False,
 ) -> list[dict[str, Any]]:
     """`pellucid generate`: a run of the prompts, `count` seeds each. Returns one row a picture.
+
+    With `noise_mark` the watermark key also sets the signs of the noise (toolkit.studies.
+    noise_mark).
 
     `model` is a real checkpoint's folder or id, which draws in place of the shipped pipelines;
     `steps` and `guidance` replace the pipelines' own; `picture` is what an image-to-image
@@ -281,9 +285,14 @@ def generate_run(
     from toolkit.pipelines.batch import check_request
     from toolkit.priors import known_prior
     from toolkit.report import write_report
+    from toolkit.studies.noise_mark import marked_noise
     from toolkit.studies.steer import find_direction
 
     known_prior(prior)
+    if noise_mark and model:
+        raise UserError(
+            "marked noise is for the shipped pipelines; leave out --noise-mark or --model"
+        )
     if not 1 <= count <= MOST:
         raise UserError(
             f"{count} pictures a prompt were asked for; --count is at least 1, at most {MOST}"
@@ -307,6 +316,7 @@ def generate_run(
     config |= {"edits": [list(edit) for edit in edits]} | settings
     config |= {"prior": prior} if "unclip" in names else {}
     config |= {"picture": Path(picture).name} if picture else {}
+    config |= {"noise_mark": True} if noise_mark else {}
     with RunWriter(out, "pellucid generate", config, replace) as run:
         door = open_door(run, say, prior, checkpoint)
         samples, most = [], checkpoint_batch(checkpoint) if checkpoint else BATCH
@@ -319,9 +329,11 @@ def generate_run(
             with run.timed(f"draw {name}"):
                 for start in range(0, len(texts), most):
                     part = slice(start, start + most)
+                    noise = marked_noise(name, seeds[part], door.keys.watermark, noise_mark)
                     samples += door.draw(
                         name, texts[part], seeds[part], found[name], traced=True, how=how,
                         references=start_from,
+                        start=noise,
                     )  # fmt: skip
         write_samples(run, door, samples, seed=seed)
         write_report(run)

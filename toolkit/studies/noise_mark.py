@@ -14,14 +14,20 @@ import numpy as np
 import torch
 
 from safety.shading import Shaded, recognise, shade
+from toolkit.errors import UserError
 from toolkit.pipelines.batch import generators, noise
 
 SHAPES = {"stable-diffusion": (4, 16, 16), "unclip": (3, 32, 32)}
 STEPS = 10
+PRESENT = 1e-6
 
 
-def marked_noise(pipeline: str, seeds: Sequence[int], key: bytes) -> torch.Tensor:
-    """The seeds' noise with the key's signs, for `generate(..., start=)`."""
+def marked_noise(
+    pipeline: str, seeds: Sequence[int], key: bytes, wanted: bool = True
+) -> torch.Tensor | None:
+    """The seeds' noise with the key's signs, for `generate(..., start=)`; None if not wanted."""
+    if not wanted:
+        return None
     return torch.from_numpy(shade(noise(SHAPES[pipeline], generators(seeds)).numpy(), key))
 
 
@@ -38,3 +44,36 @@ def recovered_noise(model: Any, images: np.ndarray, steps: int = STEPS) -> np.nd
 def find_noise_mark(model: Any, images: np.ndarray, key: bytes) -> list[Shaded]:
     """How well the noise behind each picture agrees with a key."""
     return recognise(recovered_noise(model, images), key)
+
+
+def look_for_noise_marks(files: Sequence[str], pipeline: str) -> list[dict[str, Any]]:
+    """`pellucid noise-mark`: one row a file, with this machine's key.
+
+    The p-value is the least of the pipelines' that were tried, times their number. What does not
+    say *present* is inconclusive: JPEG is enough to wash this mark out. Raises UserError for a
+    file that is no picture, an unknown pipeline, and where there are no keys.
+    """
+    from safety.keys import keys
+    from toolkit.pipelines import load_pipeline
+    from toolkit.studies.checkup import home
+    from toolkit.studies.generate import chosen_pipelines
+    from toolkit.studies.unclip_lab import read_picture
+
+    names, images = chosen_pipelines(pipeline), np.stack([read_picture(name) for name in files])
+    folder = home() / "keys"
+    if not folder.is_dir():
+        raise UserError(
+            f"there is no key in {folder}; copy the keys of the machine that made the pictures, "
+            "or name their home with PELLUCID_HOME"
+        )
+    key = keys(folder).watermark
+    found = {name: find_noise_mark(load_pipeline(name), images, key) for name in names}
+    rows = []
+    for index, file in enumerate(files):
+        best = min(names, key=lambda name: found[name][index].p_value)
+        p = min(1.0, found[best][index].p_value * len(names))
+        rows.append({
+            "file": file, "verdict": "present" if p < PRESENT else "inconclusive", "p_value": p,
+            "pipeline": best, "agreement": round(found[best][index].agreement, 2),
+        })  # fmt: skip
+    return rows

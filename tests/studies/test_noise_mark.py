@@ -1,0 +1,36 @@
+"""Marked noise leaves its traces in what both pipelines draw, and the command says so carefully."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from toolkit.cli import main
+from toolkit.pipelines import load_pipeline
+from toolkit.studies.noise_mark import SHAPES, find_noise_mark, marked_noise
+
+PROMPTS = ["a smiling doctor with glasses", "an old chef", "a farmer", "a young police officer"]
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_the_key_agrees_with_pictures_that_were_drawn_from_its_noise(name: str) -> None:
+    model, key = load_pipeline(name), b"a key of the test, 32 bytes long"
+    images = model.generate(PROMPTS, range(4), start=marked_noise(name, range(4), key)).images
+    mine, other = (
+        np.array([one.agreement for one in find_noise_mark(model, images, k)])
+        for k in (key, b"another key of 16 bytes or more")
+    )
+    assert mine.sum() / 2 > 4  # 4 sigma, were the key not in them
+    assert abs(other.sum() / 2) < 4
+
+
+def test_a_real_checkpoint_and_a_missing_key_get_a_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = ["--out", str(tmp_path / "run")]
+    assert main(["generate", "a house", "--noise-mark", "--model", "x", *out]) == 2
+    assert "leave out --noise-mark" in capsys.readouterr().err
+    assert main(["noise-mark", str(tmp_path)]) == 2
+    assert "can't be read as a picture" in capsys.readouterr().err
