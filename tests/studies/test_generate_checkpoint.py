@@ -107,7 +107,11 @@ def test_a_policy_without_checkpoints_draws_none_of_them():
     [
         (["--pipeline", "unclip"], "is a shipped pipeline and --model"),
         (["--edit", "glasses=2", "--directions", "nowhere"], "there is no nowhere"),
-        (["--guidance", "3", "--steps", "0"], "0 steps were asked for"),
+        (["--steps", "0"], "0 steps were asked for; give 1 to 1000"),
+        (["--steps", "1001"], "1001 steps were asked for"),
+        (["--guidance", "nan"], "the guidance nan is out of range; give 0 to 100"),
+        (["--guidance", "-1"], "the guidance -1.0 is out of range"),
+        (["--seed", str(1 << 63)], "is out of range; use a whole number"),
     ],
 )
 def test_bad_requests_end_in_one_sentence_and_no_run(drawn, tmp_path, capsys, extra, said):

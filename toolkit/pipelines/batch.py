@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from probes import Direction
 
 LONGEST_PROMPT = 10_000
+MOST_STEPS, MOST_GUIDANCE = 1000, 100.0  # the models were trained with 1,000 levels of noise
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,16 @@ def check_request(prompts: Sequence[str], seeds: Sequence[int]) -> None:
     for seed in seeds:
         if not 0 <= int(seed) < 1 << 63:
             raise UserError(f"seed {seed} is out of range; use a whole number from 0 to 2^63 - 1")
+
+
+def check_sampler(steps: int | None, guidance: float | None) -> dict[str, float]:
+    """The settings that were given, by name. Raises UserError for one out of range."""
+    if steps is not None and not 1 <= steps <= MOST_STEPS:
+        raise UserError(f"{steps} steps were asked for; give 1 to {MOST_STEPS}")
+    if guidance is not None and not 0 <= guidance <= MOST_GUIDANCE:
+        raise UserError(f"the guidance {guidance} is out of range; give 0 to {MOST_GUIDANCE:g}")
+    given = {"steps": steps, "guidance": guidance}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def generators(seeds: Sequence[int]) -> list[torch.Generator]:

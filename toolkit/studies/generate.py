@@ -282,7 +282,7 @@ def generate_run(
     `steps` and `guidance` replace the pipelines' own; `picture` is what an image-to-image
     checkpoint varies.
     """
-    from toolkit.pipelines.batch import check_request
+    from toolkit.pipelines.batch import check_request, check_sampler
     from toolkit.priors import known_prior
     from toolkit.report import write_report
     from toolkit.studies.noise_mark import marked_noise
@@ -300,8 +300,7 @@ def generate_run(
     texts = [prompt for prompt in prompts for _ in range(count)]
     seeds = [seed + index for _ in prompts for index in range(count)]
     check_request(texts, seeds)
-    settings = {"steps": steps, "guidance": guidance}
-    settings = {name: value for name, value in settings.items() if value is not None}
+    settings = check_sampler(steps, guidance)
     checkpoint = chosen_checkpoint(model, pipeline, say)
     names = (checkpoint.name,) if checkpoint else chosen_pipelines(pipeline)
     start_from = None if picture is None else _start_from(picture, checkpoint)

@@ -190,6 +190,7 @@ def steer_run(
 
     `model` is a real checkpoint's folder or id, `steps` replace its sampler's own number.
     """
+    from toolkit.pipelines.batch import check_request, check_sampler
     from toolkit.studies.generate import (
         chosen_checkpoint,
         chosen_pipelines,
@@ -198,6 +199,8 @@ def steer_run(
         write_samples,
     )
 
+    check_request([prompt], [seed])
+    settings = check_sampler(steps, None)
     checkpoint = chosen_checkpoint(model, pipeline, say)
     names = (checkpoint.name,) if checkpoint else chosen_pipelines(pipeline)
     found = {
@@ -205,7 +208,7 @@ def steer_run(
     }
     if checkpoint:  # before a picture is drawn for nothing
         found[checkpoint.name].require(checkpoint.spaces[found[checkpoint.name].space.site])
-    config = {"factor": factor, "prompt": prompt, "seed": seed, "pipelines": list(names)}
+    config = {"factor": factor, "prompt": prompt, "seed": seed, "pipelines": list(names)} | settings
     with RunWriter(
         out, f"pellucid steer {factor} --prompt {json.dumps(prompt)}", config, replace
     ) as run:
@@ -213,7 +216,7 @@ def steer_run(
         films = []
         for name in names:
             drawer = door.pipeline(name)
-            how = partial(drawer.generate, steps=steps) if steps is not None else None
+            how = partial(drawer.generate, **settings)
             say(f"{title(name)}: {2 * len(STRENGTHS) - 1} frames")
             with run.timed(f"steer {name}"):
                 films.append(film(door, name, found[name], factor, prompt, seed, how=how))
