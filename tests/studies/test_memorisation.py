@@ -86,6 +86,7 @@ def test_no_score_without_guidance_to_take_apart() -> None:
         first_steps(object())
 
 
+@pytest.mark.timeout(600)  # a model draws
 def test_the_audit_is_a_run_with_sheet_numbers_and_report(weights, tmp_path: Path, capsys) -> None:
     out = tmp_path / "memory"
     sizes = {"--portraits": 252, "--drawn": 1, "--same": 1, "--noises": 1, "--held-out": 100}
