@@ -45,6 +45,8 @@ def studies(tmp_path_factory: pytest.TempPathFactory) -> Path:
             command = "pellucid prove f6"
             config = {"direction": "f6", "target": "f6=0", "portraits": 48, "at": 2.0, "nulls": 9,
                       "purify": True, "seed": 0, "steps": 6}  # fmt: skip
+        elif kind == "memorisation":
+            command = "pellucid memorisation"
         elif kind != "badge":
             config = {"prompts": ["an old chef", "it's a doctor"], **config}
         write_sheet(home / kind, kind, command, config)

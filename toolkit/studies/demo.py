@@ -73,7 +73,10 @@ def films(door: Door, found: Discovered, seed: int) -> list[Film]:
 
 
 def towards(door: Door, figure: Figure, real: np.ndarray, seed: int) -> tuple[Direction, float]:
-    """A direction from real portraits to one figure's face, and the strength that arrives there."""
+    """A direction from real portraits to one figure's face, and a strength that takes one there.
+
+    Twice the distance of the means: what else the prompt asks for holds an embedding back.
+    """
     from probes import MeanDifference
 
     rng = np.random.default_rng(seed)
@@ -83,7 +86,7 @@ def towards(door: Door, figure: Figure, real: np.ndarray, seed: int) -> tuple[Di
         np.concatenate([faces, real]), {name: ["yes"] * len(faces) + ["no"] * len(real)}
     )
     direction = fitted.directions_[name]
-    return direction, float(direction.project(faces).mean() - direction.project(real).mean())
+    return direction, 2 * float(direction.project(faces).mean() - direction.project(real).mean())
 
 
 def draw_guarded(door: Door, real: np.ndarray, seed: int) -> list[Sample]:
