@@ -80,7 +80,7 @@ def test_a_damaged_file_is_named(own_run: Callable[[], Path], name: str) -> None
     with pytest.raises(UserError, match=name):
         read(path)
     reseal(path, name)  # damaged before it was sealed: still one sentence
-    with pytest.raises(UserError, match="can't be (shown|read)"):
+    with pytest.raises(UserError, match=r"can't be (shown|read)"):
         read(path)
 
 
