@@ -81,7 +81,7 @@ class Unclip:
     def decode(self, given: torch.Tensor, seed: int, steps: int, guidance: float) -> np.ndarray:
         """(1, 64, 64, 3) uint8 from one embedding (1, d), both halves in every step."""
         from toolkit.pipelines.batch import generators, noise
-        from toolkit.pipelines.unclip import GUIDED_BELOW, UPSAMPLER_STEPS
+        from toolkit.pipelines.unclip import GUIDED, UPSAMPLER_STEPS
 
         sources = generators([seed])
         tokens, added = self.text_proj(
@@ -94,7 +94,7 @@ class Unclip:
         for time in times:
             out = self.decoder(torch.cat([x, x]), time, tokens, class_labels=added).sample
             without, wanted = out.chunk(2)
-            if int(time) <= GUIDED_BELOW:
+            if int(time) in GUIDED:
                 wanted = without + guidance * (wanted - without)
             x = schedule.step(wanted, time, x).prev_sample
         seen = torch.nn.functional.interpolate(

@@ -234,9 +234,11 @@ def test_ctrl_c_while_drawing_leaves_nothing(made, tmp_path) -> None:
     order = [sys.executable, "-m", "toolkit", "generate", "a chef", "--count", "200"]
     order += ["--out", str(tmp_path / "g")]
     environment = os.environ | {"PELLUCID_HOME": str(place / "home")}
+    # A suite in the background of a shell has SIGINT ignored, and its children inherit that.
     process = subprocess.Popen(
-        order, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
+        order, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
     until = time.monotonic() + 60
     while not list(tmp_path.glob(".g.partial-*")) and time.monotonic() < until:
         time.sleep(0.1)

@@ -134,7 +134,9 @@ def run(recipe: Recipe, plan, weights: Path, checkpoints: Path, portraits: int =
         ),
         "linear": lambda: priors.train_linear(folder, checkpoints, plan, words, portraits),
         "unet": lambda: unet.train(folder, checkpoints, plan, words, portraits),
-        "guard": lambda: guard.train_here(weights, folder, plan.seed),
+        "guard": lambda: guard.train_here(
+            weights, folder, plan.seed, min(portraits, guard.FITTED_ON)
+        ),
         "decoder": lambda: decoder.train(folder, checkpoints, plan, words, portraits),
     }
     return known[recipe.name]()

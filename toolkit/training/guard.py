@@ -214,10 +214,12 @@ def imagining(weights: Path, clip: Clip) -> Callable[[list[str]], np.ndarray] | 
     return imagine
 
 
-def train_here(weights: Path, folder: Path, seed: int = 0) -> dict[str, Any]:
+def train_here(
+    weights: Path, folder: Path, seed: int = 0, portraits: int = FITTED_ON
+) -> dict[str, Any]:
     """`train` with the models of a folder of weights."""
     from toolkit.clip import load_clip
 
     clip = load_clip(str(weights / "clip"))
     autoencoder = weights / "stable-diffusion" / "vae"
-    return train(clip, folder, autoencoder, imagining(weights, clip), seed)
+    return train(clip, folder, autoencoder, imagining(weights, clip), seed, portraits)
