@@ -17,7 +17,8 @@ from hashlib import shake_256
 
 import numpy as np
 from scipy.fft import dctn, idctn
-from scipy.optimize import brentq
+
+from safety.tails import upper_tail
 
 LARGEST = 2.5  # times its band's spread: one coefficient may not count for many
 
@@ -32,29 +33,34 @@ class Shaded:
 
 def signs(key: bytes, shape: tuple[int, ...]) -> np.ndarray:
     """The key's signs, -1 or 1, float32: SHAKE-256, a bit each."""
+    count = math.prod(shape)
+    bits = np.unpackbits(stream(b"pellucid shading 1", key, -(-count // 8)))[:count]
+    return (1 - 2 * bits.astype(np.float32)).reshape(shape)
+
+
+def stream(purpose: bytes, key: bytes, count: int) -> np.ndarray:
+    """`count` bytes that only the key gives, others for each purpose. ValueError for a bad key."""
     if not isinstance(key, bytes) or len(key) < 16:
         raise ValueError("a watermark key has at least 16 bytes; make one with safety.keys.keys")
-    count = math.prod(shape)
-    drawn = shake_256(b"pellucid shading 1" + key).digest(-(-count // 8))
-    bits = np.unpackbits(np.frombuffer(drawn, np.uint8))[:count]
-    return (1 - 2 * bits.astype(np.float32)).reshape(shape)
+    return np.frombuffer(shake_256(purpose + key).digest(count), np.uint8)
 
 
 def shade(noise: np.ndarray, key: bytes) -> np.ndarray:
     """Standard normal noise (n, c, h, w) with the key's signs; the input is left alone."""
-    waves = dctn(_checked(noise), axes=(2, 3), norm="ortho")
+    waves = dctn(checked(noise), axes=(2, 3), norm="ortho")
     marked = np.abs(waves) * signs(key, noise.shape[1:])
     return np.asarray(idctn(marked, axes=(2, 3), norm="ortho"), np.float32)
 
 
 def recognise(recovered: np.ndarray, key: bytes) -> list[Shaded]:
     """How noise recovered from each picture, (n, c, h, w), agrees with a key."""
-    waves = np.asarray(dctn(_checked(recovered), axes=(2, 3), norm="ortho"), float)
+    waves = np.asarray(dctn(checked(recovered), axes=(2, 3), norm="ortho"), float)
     drawn = signs(key, waves.shape[1:]).ravel()
     return [_test(_evened(one).ravel(), drawn) for one in waves]
 
 
-def _checked(noise: np.ndarray) -> np.ndarray:
+def checked(noise: np.ndarray) -> np.ndarray:
+    """The noise itself; ValueError unless it is (n, c, h, w) and finite."""
     if noise.ndim != 4 or not np.isfinite(noise).all():
         raise ValueError(
             f"noise has shape {noise.shape}; expected (n, channels, height, width), all finite"
@@ -79,29 +85,17 @@ def _test(values: np.ndarray, drawn: np.ndarray) -> Shaded:
 
 
 def thrown(total: float, values: np.ndarray) -> float:
-    """P(the sum of `values`, each with the sign of a coin, is at least `total`).
-
-    The saddlepoint approximation of Lugannani & Rice (1980, formula 10).
-    """
+    """P(the sum of `values`, each with the sign of a coin, is at least `total`)."""
     sizes = np.abs(values)
     if total <= 0:  # by symmetry, one where the sum lies far below
         return 1.0 - thrown(-total, values) if total < 0 else 0.5
     if total >= sizes.sum() * (1 - 1e-9):
         return 2.0 ** -float((sizes > 0).sum())
-    scale = float(np.sqrt((sizes**2).sum()))
-    if total < 0.01 * scale:  # the formula is 0 / 0 at the mean
-        return 0.5 * math.erfc(total / scale / math.sqrt(2))
 
-    def short(s: float) -> float:
-        return float((sizes * np.tanh(s * sizes)).sum()) - total
+    def cumulants(s: float) -> tuple[float, float, float]:
+        at = s * sizes
+        level = float(np.logaddexp(at, -at).sum()) - len(sizes) * math.log(2)
+        curve = float((sizes**2 / np.cosh(np.minimum(at, 300)) ** 2).sum())
+        return level, float((sizes * np.tanh(at)).sum()), curve
 
-    high = 1.0 / scale
-    while short(high) < 0:
-        high *= 2
-    s = float(brentq(short, 0, high))
-    cumulant = float(np.logaddexp(s * sizes, -s * sizes).sum()) - len(sizes) * math.log(2)
-    curve = float((sizes**2 / np.cosh(np.minimum(s * sizes, 300)) ** 2).sum())
-    w = math.sqrt(max(2 * (s * total - cumulant), 0))
-    u = s * math.sqrt(curve)
-    density = math.exp(-w * w / 2) / math.sqrt(2 * math.pi)
-    return min(1.0, math.erfc(w / math.sqrt(2)) / 2 + density * (1 / u - 1 / w))
+    return upper_tail(total, float(np.linalg.norm(sizes)), cumulants)

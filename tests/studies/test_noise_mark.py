@@ -9,17 +9,21 @@ import pytest
 
 from toolkit.cli import main
 from toolkit.pipelines import load_pipeline
-from toolkit.studies.noise_mark import SHAPES, find_noise_mark, marked_noise
+from toolkit.studies.noise_mark import SCHEMES, SHAPES, find_noise_mark, marked_noise
 
 PROMPTS = ["a smiling doctor with glasses", "an old chef", "a farmer", "a young police officer"]
 
 
+@pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("name", SHAPES)
-def test_the_key_agrees_with_pictures_that_were_drawn_from_its_noise(name: str) -> None:
+def test_the_key_agrees_with_pictures_that_were_drawn_from_its_noise(
+    name: str, scheme: str
+) -> None:
     model, key = load_pipeline(name), b"a key of the test, 32 bytes long"
-    images = model.generate(PROMPTS, range(4), start=marked_noise(name, range(4), key)).images
+    start = marked_noise(name, range(4), key, scheme)
+    images = model.generate(PROMPTS, range(4), start=start).images
     mine, other = (
-        np.array([one.agreement for one in find_noise_mark(model, images, k)])
+        np.array([one.agreement for one in find_noise_mark(model, images, k, scheme)])
         for k in (key, b"another key of 16 bytes or more")
     )
     assert mine.sum() / 2 > 4  # 4 sigma, were the key not in them
@@ -32,5 +36,9 @@ def test_a_real_checkpoint_and_a_missing_key_get_a_sentence(
     out = ["--out", str(tmp_path / "run")]
     assert main(["generate", "a house", "--noise-mark", "--model", "x", *out]) == 2
     assert "leave out --noise-mark" in capsys.readouterr().err
+    assert main(["generate", "a house", "--noise-mark", "a hut", *out]) == 2
+    assert "give prompts first" in capsys.readouterr().err
+    assert main(["noise-mark", str(tmp_path), "--scheme", "rings"]) == 2
+    assert "gaussian-shading and tree-ring" in capsys.readouterr().err
     assert main(["noise-mark", str(tmp_path)]) == 2
     assert "can't be read as a picture" in capsys.readouterr().err

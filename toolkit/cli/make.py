@@ -60,8 +60,9 @@ def add(commands) -> None:
         "--directions", default="runs/demo", metavar="RUN", help="where directions are (runs/demo)"
     )
     draw.add_argument(
-        "--noise-mark", action="store_true", help="draw from noise whose signs the key sets, too"
-    )
+        "--noise-mark", nargs="?", const="gaussian-shading", metavar="SCHEME",
+        help="draw from noise with the key in it: gaussian-shading (if none is named) or tree-ring",
+    )  # fmt: skip
     draw.add_argument("--out", default="runs/generate", help="the run's folder (runs/generate)")
     draw.add_argument("--replace", action="store_true", help="replace a run of that name")
     draw.add_argument("--json", action="store_true", help="print one object a picture")

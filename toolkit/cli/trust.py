@@ -52,6 +52,10 @@ def add(commands) -> None:
     )
     noise.add_argument("file", nargs="+", help="picture files")
     noise.add_argument("--pipeline", default="both", help="stable-diffusion, unclip or both (both)")
+    noise.add_argument(
+        "--scheme", default="gaussian-shading",
+        help="gaussian-shading or tree-ring, as it was drawn (gaussian-shading)",
+    )  # fmt: skip
     noise.add_argument("--json", action="store_true", help="print one object a file")
 
     ledger = command(
@@ -116,7 +120,7 @@ def run_verify(args: argparse.Namespace) -> int:
 def run_noise_mark(args: argparse.Namespace) -> int:
     from toolkit.studies.noise_mark import look_for_noise_marks
 
-    found = look_for_noise_marks(args.file, args.pipeline)
+    found = look_for_noise_marks(args.file, args.pipeline, args.scheme)
     if args.json:
         show_json(found)
     else:

@@ -271,12 +271,12 @@ def generate_run(
     steps: int | None = None,
     guidance: float | None = None,
     picture: str | None = None,
-    noise_mark: bool = False,
+    noise_mark: str | None = None,
 ) -> list[dict[str, Any]]:
     """`pellucid generate`: a run of the prompts, `count` seeds each. Returns one row a picture.
 
-    With `noise_mark` the watermark key also sets the signs of the noise (toolkit.studies.
-    noise_mark).
+    With `noise_mark`, the name of a scheme, the watermark key is also in the noise
+    (toolkit.studies.noise_mark).
 
     `model` is a real checkpoint's folder or id, which draws in place of the shipped pipelines;
     `steps` and `guidance` replace the pipelines' own; `picture` is what an image-to-image
@@ -285,10 +285,12 @@ def generate_run(
     from toolkit.pipelines.batch import check_request, check_sampler
     from toolkit.priors import known_prior
     from toolkit.report import write_report
-    from toolkit.studies.noise_mark import marked_noise
+    from toolkit.studies.noise_mark import marked_noise, scheme_of
     from toolkit.studies.steer import find_direction
 
     known_prior(prior)
+    if noise_mark is not None:
+        scheme_of(noise_mark)
     if noise_mark and model:
         raise UserError(
             "marked noise is for the shipped pipelines; leave out --noise-mark or --model"
@@ -315,7 +317,7 @@ def generate_run(
     config |= {"edits": [list(edit) for edit in edits]} | settings
     config |= {"prior": prior} if "unclip" in names else {}
     config |= {"picture": Path(picture).name} if picture else {}
-    config |= {"noise_mark": True} if noise_mark else {}
+    config |= {"noise_mark": noise_mark} if noise_mark else {}
     with RunWriter(out, "pellucid generate", config, replace) as run:
         door = open_door(run, say, prior, checkpoint)
         samples, most = [], checkpoint_batch(checkpoint) if checkpoint else BATCH

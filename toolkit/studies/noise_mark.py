@@ -1,19 +1,20 @@
 """Pictures drawn from marked noise, and the noise recovered from a picture to find the mark.
 
-Gaussian Shading (Yang et al. 2024): the noise is recovered by running DDIM backwards. The prompt
-is unknown to whoever tests a file, so Stable Diffusion runs with none and unCLIP with the
-picture's own CLIP embedding.
+Gaussian Shading (Yang et al. 2024) or Tree-Ring (Wen et al. 2023): the noise is recovered by
+running DDIM backwards. The prompt is unknown to whoever tests a file, so Stable Diffusion runs
+with none and unCLIP with the picture's own CLIP embedding.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
 from safety.shading import Shaded, recognise, shade
+from safety.tree_ring import detect, imprint
 from toolkit.errors import UserError
 from toolkit.pipelines.batch import generators, noise
 
@@ -22,13 +23,35 @@ STEPS = 10
 PRESENT = 1e-6
 
 
+class Scheme(NamedTuple):
+    """How a key is written into noise (n, c, h, w), and how it is looked for there."""
+
+    write: Callable[[np.ndarray, bytes], np.ndarray]
+    find: Callable[[np.ndarray, bytes], list[Shaded]]
+
+
+SCHEMES = {"gaussian-shading": Scheme(shade, recognise), "tree-ring": Scheme(imprint, detect)}
+DEFAULT = "gaussian-shading"
+
+
+def scheme_of(name: str) -> Scheme:
+    """The marking scheme of that name. Raises UserError."""
+    if name not in SCHEMES:
+        raise UserError(
+            f"{name!r} is no scheme of marking noise; there are {' and '.join(SCHEMES)} "
+            "(after --noise-mark the next word is read as one: give prompts first)"
+        )
+    return SCHEMES[name]
+
+
 def marked_noise(
-    pipeline: str, seeds: Sequence[int], key: bytes, wanted: bool = True
+    pipeline: str, seeds: Sequence[int], key: bytes, scheme: str | None = DEFAULT
 ) -> torch.Tensor | None:
-    """The seeds' noise with the key's signs, for `generate(..., start=)`; None if not wanted."""
-    if not wanted:
+    """The seeds' noise with the key in it, for `generate(..., start=)`; None without a scheme."""
+    if scheme is None:
         return None
-    return torch.from_numpy(shade(noise(SHAPES[pipeline], generators(seeds)).numpy(), key))
+    plain = noise(SHAPES[pipeline], generators(seeds)).numpy()
+    return torch.from_numpy(scheme_of(scheme).write(plain, key))
 
 
 def recovered_noise(model: Any, images: np.ndarray, steps: int = STEPS) -> np.ndarray:
@@ -41,17 +64,21 @@ def recovered_noise(model: Any, images: np.ndarray, steps: int = STEPS) -> np.nd
     return model.invert(model.encode(images), steps=steps).numpy()
 
 
-def find_noise_mark(model: Any, images: np.ndarray, key: bytes) -> list[Shaded]:
+def find_noise_mark(
+    model: Any, images: np.ndarray, key: bytes, scheme: str = DEFAULT
+) -> list[Shaded]:
     """How well the noise behind each picture agrees with a key."""
-    return recognise(recovered_noise(model, images), key)
+    return scheme_of(scheme).find(recovered_noise(model, images), key)
 
 
-def look_for_noise_marks(files: Sequence[str], pipeline: str) -> list[dict[str, Any]]:
+def look_for_noise_marks(
+    files: Sequence[str], pipeline: str, scheme: str = DEFAULT
+) -> list[dict[str, Any]]:
     """`pellucid noise-mark`: one row a file, with this machine's key.
 
     The p-value is the least of the pipelines' that were tried, times their number. What does not
     say *present* is inconclusive: JPEG is enough to wash this mark out. Raises UserError for a
-    file that is no picture, an unknown pipeline, and where there are no keys.
+    file that is no picture, an unknown pipeline or scheme, and where there are no keys.
     """
     from safety.keys import keys
     from toolkit.pipelines import load_pipeline
@@ -59,6 +86,7 @@ def look_for_noise_marks(files: Sequence[str], pipeline: str) -> list[dict[str, 
     from toolkit.studies.generate import chosen_pipelines
     from toolkit.studies.unclip_lab import read_picture
 
+    scheme_of(scheme)
     names, images = chosen_pipelines(pipeline), np.stack([read_picture(name) for name in files])
     folder = home() / "keys"
     if not folder.is_dir():
@@ -67,7 +95,7 @@ def look_for_noise_marks(files: Sequence[str], pipeline: str) -> list[dict[str, 
             "or name their home with PELLUCID_HOME"
         )
     key = keys(folder).watermark
-    found = {name: find_noise_mark(load_pipeline(name), images, key) for name in names}
+    found = {name: find_noise_mark(load_pipeline(name), images, key, scheme) for name in names}
     rows = []
     for index, file in enumerate(files):
         best = min(names, key=lambda name: found[name][index].p_value)
