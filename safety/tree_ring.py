@@ -21,15 +21,17 @@ from scipy.special import i0e, i1e
 from safety.shading import LARGEST, Shaded, checked, stream
 from safety.tails import upper_tail
 
-CHANNEL = 0
-RADIUS = 7  # cycles a picture: what JPEG and resizing leave is below
-
 
 def imprint(
-    noise: np.ndarray, key: bytes, radius: float = RADIUS, channel: int = CHANNEL
+    noise: np.ndarray, key: bytes, radius: float | None = None, channel: int | None = None
 ) -> np.ndarray:
-    """Standard normal noise (n, c, h, w) with the key's phases in the disc; the input stays."""
-    rows, columns = _disc(checked(noise), radius, channel)
+    """Standard normal noise (n, c, h, w) with the key's phases in the disc; the input stays.
+
+    The disc is the largest that fits, 7 cycles of 16 places and 15 of 32, where nothing else is
+    said: the paper's 10 of 64 would be a dozen frequencies here. The channel is the last, as the
+    paper's authors run it, but the second of three: JPEG keeps green best.
+    """
+    channel, rows, columns = _disc(checked(noise), radius, channel)
     waves = np.fft.fft2(noise[:, channel].astype(float))
     values = np.abs(waves[:, rows, columns]) * _phases(key, len(rows))
     waves[:, rows, columns], waves[:, -rows, -columns] = values, values.conj()
@@ -39,10 +41,10 @@ def imprint(
 
 
 def detect(
-    recovered: np.ndarray, key: bytes, radius: float = RADIUS, channel: int = CHANNEL
+    recovered: np.ndarray, key: bytes, radius: float | None = None, channel: int | None = None
 ) -> list[Shaded]:
     """How noise recovered from each picture, (n, c, h, w), agrees with a key."""
-    rows, columns = _disc(checked(recovered), radius, channel)
+    channel, rows, columns = _disc(checked(recovered), radius, channel)
     waves = np.fft.fft2(recovered[:, channel].astype(float))[:, rows, columns]
     ring, key_phases = np.hypot(rows, columns).astype(int), _phases(key, len(rows))
     return [_test(_evened(one, ring), key_phases) for one in waves]
@@ -70,9 +72,13 @@ def turned(total: float, coin: float, sizes: np.ndarray) -> float:
     return upper_tail(total, math.sqrt(coin**2 + float(sizes @ sizes) / 2), cumulants)
 
 
-def _disc(noise: np.ndarray, radius: float, channel: int) -> tuple[np.ndarray, np.ndarray]:
-    """The disc's frequencies (rows, columns), one of each conjugate pair: 0 first, its own pair."""
+def _disc(
+    noise: np.ndarray, radius: float | None, channel: int | None
+) -> tuple[int, np.ndarray, np.ndarray]:
+    """Its channel and frequencies (rows, columns), one a conjugate pair: 0, its own pair, first."""
     half, planes = min(noise.shape[2:]) / 2, noise.shape[1]
+    radius = half - 1 if radius is None else radius
+    channel = (1 if planes == 3 else planes - 1) if channel is None else channel
     if not 1 <= radius < half or not 0 <= channel < planes:
         raise ValueError(
             f"the mark's disc has radius {radius} in channel {channel}; noise of shape "
@@ -81,7 +87,7 @@ def _disc(noise: np.ndarray, radius: float, channel: int) -> tuple[np.ndarray, n
     reach = int(radius)
     rows, columns = np.mgrid[-reach : reach + 1, 0 : reach + 1]
     inside = (np.hypot(rows, columns) <= radius) & ((columns > 0) | (rows > 0))
-    return np.append(0, rows[inside]), np.append(0, columns[inside])
+    return channel, np.append(0, rows[inside]), np.append(0, columns[inside])
 
 
 def _phases(key: bytes, count: int) -> np.ndarray:

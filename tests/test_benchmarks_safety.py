@@ -38,3 +38,17 @@ def test_a_verifier_that_believes_everything_catches_nothing(kind: str) -> None:
     from benchmarks._safety_forgeries import _caught
 
     assert not _caught(kind, "verified", None)
+
+
+def test_false_alarms_of_one_key_on_every_picture_count_as_one_key() -> None:
+    from benchmarks._safety_noise import _alarms
+
+    null = np.full((50, 40), 0.5)
+    null[7] = 0.0005  # a key that agrees with what all pictures share
+    row = _alarms(null, "unmarked", "unclip", "Tree-Ring", 1)[0]
+    assert (row.value, row.n) == (0.02, 2000)
+    assert row.ci95 is not None
+    assert row.ci95[0] == 0.0  # treating all pairs as independent, it would begin at 0.014
+    assert row.ci95[1] >= 0.06
+    silent = _alarms(np.full((50, 40), 0.5), "unmarked", "unclip", "Tree-Ring", 1)[0]
+    assert silent.ci95 == (0.0, pytest.approx(1 - 0.025 ** (1 / 50)))
