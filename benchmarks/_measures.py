@@ -53,7 +53,8 @@ def factor_accuracies(
 
     for factor in FACTORS:
         count = int((asked[factor] != "").sum())
-        interval = bootstrap(n, lambda rows, f=factor: at(f, rows), seed)
+        nothing = (float("nan"), float("nan"))  # of a factor that no prompt asks for
+        interval = bootstrap(n, lambda rows, f=factor: at(f, rows), seed) if count else nothing
         table[factor] = (at(factor, np.arange(n)), count, interval)
     mean = bootstrap(n, lambda rows: float(np.nanmean([at(f, rows) for f in FACTORS])), seed, 200)
     average = float(np.nanmean([value[0] for value in table.values()]))

@@ -38,7 +38,7 @@ def hide(key: bytes, image: np.ndarray, payload: int) -> np.ndarray:
     decibels = min(FAINT[0] + DOUBLING * math.log2(side / SMALLEST), FAINT[1])
     if side * side >= WHOLE:
         return _large(image, aim, decibels)
-    for louder, pilot in ((0.0, 1.2), (0.8, 1.8), (1.6, 2.5), (3.0, 2.0)):  # few need the second
+    for louder, pilot in ((0.0, 1.2), (0.8, 1.8), (1.6, 2.5), (3.0, 2.0), (4.5, 1.5), (4.5, 3.0)):
         marked = _small(image, aim, _energy(decibels - louder), pilot)
         if all(_reads(seen, key, payload) for seen in (marked, reencoded(marked))):
             return marked

@@ -143,6 +143,7 @@ def test_studies_are_drawn_on_a_telephone(page, address: str) -> None:
 def test_a_blocked_sample_is_a_card_with_words(page) -> None:
     page.get_by_role("radio", name="Guard").or_(page.get_by_text("Guard", exact=True)).first.click()
     page.get_by_text("Withheld").first.wait_for()
+    page.locator("[class*=st-key-withheld-]").nth(1).wait_for()  # the script may still be at work
     ready(page)
     cards = page.query_selector_all("[class*=st-key-withheld-]")
     assert len(cards) == 2

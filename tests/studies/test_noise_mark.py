@@ -6,10 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from toolkit.cli import main
-from toolkit.pipelines import load_pipeline
-from toolkit.studies.noise_mark import SCHEMES, SHAPES, find_noise_mark, marked_noise
+from toolkit.pipelines import Trace, load_pipeline
+from toolkit.studies.noise_mark import (
+    SCHEMES,
+    SHAPES,
+    find_noise_mark,
+    fitted_latents,
+    marked_noise,
+)
 
 PROMPTS = ["a smiling doctor with glasses", "an old chef", "a farmer", "a young police officer"]
 
@@ -42,3 +49,15 @@ def test_a_real_checkpoint_and_a_missing_key_get_a_sentence(
     assert "gaussian-shading and tree-ring" in capsys.readouterr().err
     assert main(["noise-mark", str(tmp_path)]) == 2
     assert "can't be read as a picture" in capsys.readouterr().err
+
+
+def test_fitted_latents_lie_nearer_those_that_were_decoded_whatever_the_batch() -> None:
+    model = load_pipeline("stable-diffusion")
+    trace = Trace()
+    images = model.generate(PROMPTS[:2], range(2), trace=trace, steps=5).images
+    fitted = fitted_latents(model, images, steps=15)
+    true, read = torch.from_numpy(trace.latents[-1]), model.encode(images)
+    assert ((fitted - true) ** 2).mean() < 0.85 * ((read - true) ** 2).mean()
+    alone = fitted_latents(model, images[1:], steps=15)
+    assert torch.allclose(fitted[1:], alone, atol=1e-4)
+    assert all(one.grad is None for one in model.vae.parameters())
