@@ -23,29 +23,31 @@ from safety.tails import upper_tail
 
 
 def imprint(
-    noise: np.ndarray, key: bytes, radius: float | None = None, channel: int | None = None
+    noise: np.ndarray, key: bytes, radius: float | None = None, mix: np.ndarray | None = None
 ) -> np.ndarray:
     """Standard normal noise (n, c, h, w) with the key's phases in the disc; the input stays.
 
     The disc is the largest that fits, 7 cycles of 16 places and 15 of 32, where nothing else is
-    said: the paper's 10 of 64 would be a dozen frequencies here. The channel is the last, as the
-    paper's authors run it, but the second of three: JPEG keeps green best.
+    said: the paper's 10 of 64 would be a dozen frequencies here. `mix` (c,) says how the channels
+    make up the one that is marked: the last, as the paper's authors run it, and of three the grey.
     """
-    channel, rows, columns = _disc(checked(noise), radius, channel)
-    waves = np.fft.fft2(noise[:, channel].astype(float))
+    mix = _mix(checked(noise), mix)
+    rows, columns = _disc(noise, radius)
+    plane = np.einsum("c,nchw->nhw", mix, noise)
+    waves = np.fft.fft2(plane)
     values = np.abs(waves[:, rows, columns]) * _phases(key, len(rows))
     waves[:, rows, columns], waves[:, -rows, -columns] = values, values.conj()
-    out = np.array(noise, np.float32)
-    out[:, channel] = np.fft.ifft2(waves).real
-    return out
+    change = np.fft.ifft2(waves).real - plane
+    return np.asarray(noise + mix[:, None, None] * change[:, None], np.float32)
 
 
 def detect(
-    recovered: np.ndarray, key: bytes, radius: float | None = None, channel: int | None = None
+    recovered: np.ndarray, key: bytes, radius: float | None = None, mix: np.ndarray | None = None
 ) -> list[Shaded]:
     """How noise recovered from each picture, (n, c, h, w), agrees with a key."""
-    channel, rows, columns = _disc(checked(recovered), radius, channel)
-    waves = np.fft.fft2(recovered[:, channel].astype(float))[:, rows, columns]
+    mix = _mix(checked(recovered), mix)
+    rows, columns = _disc(recovered, radius)
+    waves = np.fft.fft2(np.einsum("c,nchw->nhw", mix, recovered))[:, rows, columns]
     ring, key_phases = np.hypot(rows, columns).astype(int), _phases(key, len(rows))
     return [_test(_evened(one, ring), key_phases) for one in waves]
 
@@ -72,22 +74,33 @@ def turned(total: float, coin: float, sizes: np.ndarray) -> float:
     return upper_tail(total, math.sqrt(coin**2 + float(sizes @ sizes) / 2), cumulants)
 
 
-def _disc(
-    noise: np.ndarray, radius: float | None, channel: int | None
-) -> tuple[int, np.ndarray, np.ndarray]:
-    """Its channel and frequencies (rows, columns), one a conjugate pair: 0, its own pair, first."""
-    half, planes = min(noise.shape[2:]) / 2, noise.shape[1]
-    radius = half - 1 if radius is None else radius
-    channel = (1 if planes == 3 else planes - 1) if channel is None else channel
-    if not 1 <= radius < half or not 0 <= channel < planes:
+def _mix(noise: np.ndarray, mix: np.ndarray | None) -> np.ndarray:
+    """The marked channel as a unit vector of channels."""
+    planes = noise.shape[1]
+    if mix is None:
+        mix = np.ones(3) if planes == 3 else np.eye(planes)[-1]
+    mix = np.asarray(mix, float)
+    if mix.shape != (planes,) or not np.isfinite(mix).all() or not mix.any():
         raise ValueError(
-            f"the mark's disc has radius {radius} in channel {channel}; noise of shape "
-            f"{noise.shape} takes a radius from 1 to under {half:g} and a channel under {planes}"
+            f"the marked channel is made up by {mix.shape} weights; noise of shape {noise.shape} "
+            f"takes ({planes},) of them, not all 0"
+        )
+    return mix / np.linalg.norm(mix)
+
+
+def _disc(noise: np.ndarray, radius: float | None) -> tuple[np.ndarray, np.ndarray]:
+    """The disc's frequencies (rows, columns), one a conjugate pair: 0, its own pair, first."""
+    half = min(noise.shape[2:]) / 2
+    radius = half - 1 if radius is None else radius
+    if not 1 <= radius < half:
+        raise ValueError(
+            f"the mark's disc has radius {radius}; noise of shape {noise.shape} takes one from 1 "
+            f"to under {half:g}"
         )
     reach = int(radius)
     rows, columns = np.mgrid[-reach : reach + 1, 0 : reach + 1]
     inside = (np.hypot(rows, columns) <= radius) & ((columns > 0) | (rows > 0))
-    return channel, np.append(0, rows[inside]), np.append(0, columns[inside])
+    return np.append(0, rows[inside]), np.append(0, columns[inside])
 
 
 def _phases(key: bytes, count: int) -> np.ndarray:

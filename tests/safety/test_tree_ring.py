@@ -88,9 +88,9 @@ def test_a_bad_key_a_bad_disc_and_what_is_not_noise_get_a_sentence() -> None:
         imprint(noise, b"short")
     with pytest.raises(ValueError, match="at least 16 bytes"):
         detect(noise, "a string is no key of bytes")  # pyright: ignore[reportArgumentType]
-    with pytest.raises(ValueError, match="a radius from 1 to under 8"):
+    with pytest.raises(ValueError, match="takes one from 1 to under 8"):
         imprint(noise, KEY, radius=8)
-    with pytest.raises(ValueError, match="a channel under 4"):
-        detect(noise, KEY, channel=4)
+    with pytest.raises(ValueError, match=r"takes \(4,\) of them"):
+        detect(noise, KEY, mix=np.ones(3))
     with pytest.raises(ValueError, match=r"expected \(n, channels, height, width\)"):
         detect(np.zeros((16, 16)), KEY)
