@@ -1,4 +1,4 @@
-"""PDQ, Meta's 256-bit perceptual hash, and a small map of brightness that shows where edits are.
+"""PDQ, Meta's 256-bit perceptual hash.
 
 PDQ as published (Facebook 2019, "The TMK+PDQF video-hashing algorithm and the PDQ image-hashing
 algorithm", section 3): re-encoding and resizing move a few bits of it, other pictures about half.
@@ -13,7 +13,6 @@ from scipy.stats import binom
 BITS = 256
 MATCH = 31  # bits of difference up to which PDQ's authors call two pictures the same
 SIDE, FREQUENCIES = 64, 16
-GRID = 16  # cells a side of the brightness map
 DCT = np.sqrt(2 / SIDE) * np.cos(
     np.pi / (2 * SIDE) * np.outer(np.arange(1, FREQUENCIES + 1), 2 * np.arange(SIDE) + 1)
 )  # (16, 64)
@@ -67,14 +66,3 @@ def turned(image: np.ndarray) -> dict[str, str]:
     quarter = {f"rotated by {90 * k} degrees": np.rot90(image, -k) for k in (1, 2, 3)}
     mirrored = {"mirrored": image[:, ::-1], "turned upside down": image[::-1]}
     return {name: pdq(np.ascontiguousarray(one)) for name, one in {**quarter, **mirrored}.items()}
-
-
-def grid(image: np.ndarray) -> bytes:
-    """Mean brightness of 16x16 cells, row by row, a byte each."""
-    luma = _luma(image)
-    rows, columns = (np.linspace(0, n, GRID + 1).astype(int) for n in luma.shape)
-    sums = np.cumsum(np.cumsum(np.pad(luma, ((1, 0), (1, 0))), 0), 1)
-    corner = sums[np.ix_(rows, columns)]
-    total = corner[1:, 1:] - corner[:-1, 1:] - corner[1:, :-1] + corner[:-1, :-1]
-    area = np.maximum(np.diff(rows)[:, None] * np.diff(columns), 1)
-    return np.rint(total / area).clip(0, 255).astype(np.uint8).tobytes()

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from skimage import data
 
-from safety.pdq import MATCH, chance, distance, grid, pdq, turned
+from safety.pdq import MATCH, chance, distance, pdq, turned
 
 ASTRONAUT, COFFEE = data.astronaut(), data.coffee()
 PICTURES = {
@@ -64,11 +64,3 @@ def test_turned_holds_the_hash_of_each_turn() -> None:
 def test_chance_counts_coin_flips() -> None:
     assert chance(256) == 1 and chance(128) == pytest.approx(0.525, abs=0.001)
     assert chance(MATCH) < 1e-30
-
-
-def test_the_grid_is_the_cells_mean_brightness() -> None:
-    picture = np.zeros((32, 48, 3), np.uint8)
-    picture[:2, :3] = 200
-    picture[-2:, -3:] = (255, 0, 0)
-    cells = np.frombuffer(grid(picture), np.uint8).reshape(16, 16)
-    assert cells[0, 0] == 200 and cells[-1, -1] == 76 and cells.astype(int).sum() == 276
