@@ -58,7 +58,7 @@ def best_prior(seed: int, size: Sized) -> tuple[str, list[Row], list[dict]]:
     from toolkit.judges import load_judge
     from toolkit.pipelines import load_pipeline
 
-    n, apart = max(8, size.prompts // 3), seed + APART
+    n, apart = max(8, size.prompts), seed + APART
     people = sample("test", n, apart)
     rng = np.random.default_rng([apart, 13])
     said = [

@@ -79,8 +79,8 @@ def keeping(unet: Any) -> Iterator[Maps]:
 # picture is still mostly noise and the words decide where things go. The 4 x 4 layers point too
 # coarsely, and those on the way down look at what is not yet known.
 LAYERS = ("up_blocks.1.attentions.0", "up_blocks.1.attentions.1")
-NOISY = 700  # of 1000 noise levels
-LEVELS = (750, 900)
+NOISY = 850  # of 1000 noise levels
+LEVELS = (900, 950)
 
 
 def spans(clip: Any, text: str) -> list[tuple[str, list[int]]]:
