@@ -15,6 +15,7 @@ from toolkit.world import FACTORS, describe, describe_freely, render_all, sample
 
 CHOICE = ("diffusion", "flow", "autoregressive", "linear")  # what may be called the best
 APART = 7_000  # development prompts are of the seed so far on
+TIE = 0.02  # of accuracy: less than what 120 prompts tell apart
 DRAWS = 3  # seeds a text over which intervals of the whole cloud's measures are
 
 
@@ -50,8 +51,9 @@ def decoded(model: Any, embeddings: Any, seeds: Sequence[int], at_once: int = 12
 
 
 def best_prior(seed: int, size: Sized) -> tuple[str, list[Row], list[dict]]:
-    """The prior of the highest prompt accuracy on development prompts, and what each scored.
+    """The prior that draws development prompts best, and what each scored.
 
+    Of those whose accuracy lies within `TIE` of the highest, the one whose worst factor is best.
     Half of those prompts are usual ones and half in free manners; test prompts come from another
     seed, so that the choice is not made on what is then reported.
     """
@@ -66,25 +68,31 @@ def best_prior(seed: int, size: Sized) -> tuple[str, list[Row], list[dict]]:
         for i, one in enumerate(people)
     ]
     asked = {f: np.array([one.named.get(f, "") for one in said]) for f in FACTORS}
-    seeds, scores, rows = [1000 * apart + i for i in range(n)], {}, []
+    seeds, scores, worst, rows = [1000 * apart + i for i in range(n)], {}, {}, []
     text = load_pipeline("unclip").clip.encode([one.text for one in said])
     for name in CHOICE:
         model = load_pipeline("unclip", name)
         pictures = decoded(model, model.imagine(text, seeds), seeds)
         read = load_judge("cnn").judge(pictures).levels
 
-        def mean(chosen: np.ndarray, read=read) -> float:
-            return float(np.nanmean([balanced(asked[f], read[f], chosen) for f in FACTORS]))
+        def each(chosen: np.ndarray, read=read) -> list[float]:
+            return [balanced(asked[f], read[f], chosen) for f in FACTORS]
 
-        scores[name] = mean(np.arange(n))
+        def mean(chosen: np.ndarray, each=each) -> float:
+            return float(np.nanmean(each(chosen)))
+
+        scores[name], worst[name] = mean(np.arange(n)), float(np.nanmin(each(np.arange(n))))
         rows.append(
             Row("unclip_best_prior", "accuracy on development prompts", name, scores[name], None,
                 n, bootstrap(n, mean, seed, 200))
         )  # fmt: skip
-    best = max(scores, key=lambda name: scores[name])
+        rows.append(Row("unclip_best_prior", "worst factor on development prompts", name,
+                        worst[name], None, n))  # fmt: skip
+    near = [name for name in scores if scores[name] >= max(scores.values()) - TIE]
+    best = max(near, key=lambda name: worst[name])
     rows.append(Row("unclip_best_prior", "chosen", best, scores[best], None, n))
-    return best, rows, [{"figure": "unclip_best_prior", "prior": k, "accuracy": v}
-                        for k, v in scores.items()]  # fmt: skip
+    return best, rows, [{"figure": "unclip_best_prior", "prior": k, "accuracy": v,
+                         "worst": worst[k]} for k, v in scores.items()]  # fmt: skip
 
 
 def frechet(a: np.ndarray, b: np.ndarray) -> float:

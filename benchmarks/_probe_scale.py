@@ -156,7 +156,7 @@ def store_speed(seed: int, size: Size) -> Iterator[tuple[list[Row], list[dict]]]
         wrote_lists = time.perf_counter() - began
 
         def lists() -> pd.Series:
-            return pd.read_parquet(file, columns=["vector"])["vector"]
+            return pd.Series(pd.read_parquet(file, columns=["vector"])["vector"])
 
         def scan() -> np.ndarray:
             total = np.zeros(d)

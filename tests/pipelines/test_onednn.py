@@ -94,7 +94,9 @@ def test_halves_that_are_the_same_are_worked_out_once(doubled: bool) -> None:
     x, words = torch.randn(2, 4, 8, 8), torch.randn(4, 5, 12)
     both = torch.cat([x, x]) if doubled else torch.randn(4, 4, 8, 8)
     seen = []
-    quick.down_blocks[0].resnets[0].register_forward_hook(lambda m, a, out: seen.append(len(out)))
+    quick.get_submodule("down_blocks.0.resnets.0").register_forward_hook(
+        lambda m, a, out: seen.append(len(out))
+    )
     apart = quick(both, 3, words).sample - plain(both, 3, words).sample
     assert apart.abs().max() < 1e-5
     assert seen == [2 if doubled else 4]
@@ -109,6 +111,7 @@ def test_a_prior_without_padding_says_the_same() -> None:
         num_embeddings=10, additional_embeddings=4,
     ).eval()  # fmt: skip
     model.positional_embedding.normal_()
+    assert model.prd_embedding is not None
     model.prd_embedding.normal_()
     mask = torch.arange(10) < torch.tensor([[4], [7]])
     text = TextEncoding(("a", "b"), mask.long(), mask, torch.randn(2, 10, 12), torch.randn(2, 12))

@@ -34,7 +34,9 @@ def test_no_head_is_worse_than_scikit_learn(dtype, C):
     for k in range(on.shape[1]):
         theirs = LogisticRegression(C=C, tol=1e-10, max_iter=5000)
         theirs.fit(wide, on[:, k], sample_weight=weights[:, k])
-        best = _objective(wide, on[:, k], theirs.coef_[0], theirs.intercept_[0], C, weights[:, k])
+        best = _objective(
+            wide, on[:, k], theirs.coef_[0], np.ravel(theirs.intercept_)[0], C, weights[:, k]
+        )
         mine = _objective(wide, on[:, k], heads.coef[k], heads.intercept[k], C, weights[:, k])
         assert mine <= best * (1 + 1e-6)
         assert heads.objective[k] == pytest.approx(mine, rel=1e-7)

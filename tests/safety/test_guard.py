@@ -269,6 +269,7 @@ def test_a_blurred_item_keeps_nothing_it_could_be_drawn_from(world):
     clear = pictures.copy()
 
     def generate(prompts, seeds, edits=(), start=None, trace=None):
+        assert trace is not None
         trace.latents = np.ones((3, 2, 4))
         vectors = np.ones((2, D)) * 0.01
         return Drawn(pictures, tuple(prompts), tuple(seeds), np.zeros((2, D)), vectors)

@@ -185,7 +185,7 @@ def test_pca_alone_is_that_of_every_vector(store: Path, tmp_path: Path) -> None:
     expected = (vectors[which] - vectors.mean(0)) @ axes[:2].T
     np.testing.assert_allclose(np.abs(table[["pca1", "pca2"]]), np.abs(expected), atol=1e-4)
     np.testing.assert_allclose(facts["share"], scale[:2] ** 2 / (scale**2).sum(), atol=1e-4)
-    assert table["umap1"].isna().all()
+    assert bool(np.all(table["umap1"].isna()))
     assert {row["map"] for row in facts["stability"]} == {"PCA"}
 
 
@@ -193,14 +193,14 @@ def test_the_pca_is_there_at_once_and_stays_when_umap_is_stopped(
     store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def stopped(*_: object) -> None:
-        assert load_run(tmp_path / "run").table("map.parquet")["pca1"].notna().all()
+        assert bool(np.all(load_run(tmp_path / "run").table("map.parquet")["pca1"].notna()))
         raise KeyboardInterrupt
 
     monkeypatch.setattr("toolkit.studies.map_run.umap2", stopped)
     with pytest.raises(KeyboardInterrupt):
         map_run(store, tmp_path / "run")
     table = load_run(tmp_path / "run").table("map.parquet")
-    assert table["umap1"].isna().all() and len(table) == 90
+    assert bool(np.all(table["umap1"].isna())) and len(table) == 90
     assert sorted(p.name for p in tmp_path.iterdir()) == ["run", "zoo"]
 
 

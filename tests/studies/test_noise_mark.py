@@ -55,6 +55,7 @@ def test_fitted_latents_lie_nearer_those_that_were_decoded_whatever_the_batch() 
     model = load_pipeline("stable-diffusion")
     trace = Trace()
     images = model.generate(PROMPTS[:2], range(2), trace=trace, steps=5).images
+    assert trace.latents is not None
     fitted = fitted_latents(model, images, steps=15)
     true, read = torch.from_numpy(trace.latents[-1]), model.encode(images)
     assert ((fitted - true) ** 2).mean() < 0.85 * ((read - true) ** 2).mean()
