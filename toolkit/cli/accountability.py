@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from toolkit.cli.terminal import command, say, show, show_json, whole
+from toolkit.cli.terminal import command, say, show, show_json, show_study, whole
 
 
 def add(commands) -> None:
@@ -72,12 +72,7 @@ def run_memorisation(args: argparse.Namespace) -> int:
         replace=args.replace,
         say=say,
     )
-    if args.json:
-        show_json(done)
-        return 0
-    for line in done["facts"]["said"]:
-        show(line)
-    say(f"the sheet: {done['sheet']}")
+    show_study(done, args.json)
     return 0
 
 

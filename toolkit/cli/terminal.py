@@ -57,6 +57,16 @@ def show_json(value: Any) -> None:
     sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
+def show_study(done: dict[str, Any], as_json: bool) -> None:
+    """A study's result as JSON, or what it found in sentences and where its sheet lies."""
+    if as_json:
+        show_json(done)
+        return
+    for line in done["facts"]["said"]:
+        show(line)
+    say(f"the sheet: {done['sheet']}")
+
+
 def show_table(rows: Sequence[dict[str, Any]]) -> None:
     """Rows as aligned columns under their names."""
     if not rows:

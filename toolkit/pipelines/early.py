@@ -19,7 +19,7 @@ from toolkit.pipelines.stable_diffusion import (
 from toolkit.pipelines.unclip import DECODER_STEPS, UnClip
 from toolkit.training.decoder import project
 
-FIRST = 3  # of 20 steps: later ones follow the picture that has begun, not the words
+FIRST = 3  # of a draw's 20 or 14 steps: later ones follow the picture that has begun, not the words
 
 Halves = tuple[np.ndarray, np.ndarray]
 
