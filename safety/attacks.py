@@ -1,13 +1,15 @@
 """What happens to pictures on their way: the attacks of a watermark bench, one function each.
 
 In the manner of WAVES (An et al. 2024, section 3): distortions of (h, w, 3) uint8 pixels with one
-strength, and chains of them. Random ones take a generator.
+strength, and chains of them; and regeneration, by models that come in as callables. Random ones
+take a generator. Attacks that need many marked pictures are in `safety.averaging`.
 """
 
 from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -101,6 +103,63 @@ def chain(image: np.ndarray, rng: np.random.Generator, quality: int = 75) -> np.
     """JPEG, then to half its size and back, then a tenth cut away."""
     return crop(resize_back(jpeg(image, rng, quality), rng, 0.5), rng, 0.1)
 
+
+def regenerate(
+    image: np.ndarray,
+    rng: np.random.Generator,
+    times: int = 1,
+    *,
+    encode: Callable[[np.ndarray], np.ndarray],
+    decode: Callable[[np.ndarray], np.ndarray],
+) -> np.ndarray:
+    """Through an autoencoder, again and again (Zhao et al. 2024; WAVES calls it rinsing).
+
+    `encode` takes pictures (1, h, w, 3) uint8 to whatever `decode` takes back.
+    """
+    for _ in range(times):
+        image = decode(encode(image[None]))[0]
+    return image
+
+
+def diffuse(
+    image: np.ndarray,
+    rng: np.random.Generator,
+    strength: float = 0.2,
+    *,
+    redraw: Callable[[np.ndarray, int, float], np.ndarray],
+) -> np.ndarray:
+    """Noised part of the way and drawn anew by diffusion (Zhao et al. 2024).
+
+    `redraw(pictures, seed, strength)` takes (1, h, w, 3) uint8; at strength 1 nothing is left.
+    """
+    return redraw(image[None], int(rng.integers(1 << 32)), strength)[0]
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """An attack at growing strengths. `still`: pixels stay where they are, so they compare."""
+
+    title: str
+    label: str  # of one strength, for str.format
+    apply: Callable[..., np.ndarray]  # (image, rng, strength)
+    strengths: tuple[float, ...]  # from mild to severe
+    still: bool = True
+
+
+SWEEPS: dict[str, Sweep] = {
+    "jpeg": Sweep("JPEG", "JPEG {:g}", jpeg, (90, 75, 50, 25, 10)),
+    "resize": Sweep("resize and back", "resize to {:.0%} and back", resize_back,
+                    (0.75, 0.5, 0.35, 0.25)),
+    "blur": Sweep("blur", "blur sigma {:g}", blur, (0.5, 1.0, 2.0, 3.0)),
+    "noise": Sweep("noise", "noise sigma {:g}", noise, (5.0, 10.0, 20.0, 40.0)),
+    "brightness": Sweep("brightness", "brightness x {:g}", brightness, (1.2, 0.8, 1.5, 0.5)),
+    "contrast": Sweep("contrast", "contrast x {:g}", contrast, (1.2, 1.5, 0.5)),
+    "erase": Sweep("erase", "erase {:.0%}", erase, (0.1, 0.25, 0.5)),
+    "crop": Sweep("crop", "crop {:.0%}", crop, (0.1, 0.3, 0.6), still=False),
+    "rotate": Sweep("rotate", "rotate {:g} degrees", rotate, (2.0, 5.0, 30.0), still=False),
+    "screenshot": Sweep("screenshot", "screenshot at {:.0%}", screenshot, (0.9, 0.6), still=False),
+    "chain": Sweep("chain", "JPEG {:g}, half and back, crop 10%", chain, (75, 50), still=False),
+}  # fmt: skip
 
 BENCH: dict[str, Attack] = {
     "none": lambda image, rng: image,
