@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from safety.receipts import Receipt, receipt, record_deletion
     from safety.registry import BadRegistry, Person, Registry, changed
     from safety.release import Released, finish_releases, release_image
+    from safety.vault import Entrusted, Vault
     from safety.verify import Verification, verify_file
     from safety.watermark import Mark, MarkResult, detect_mark, mark_image
 
@@ -41,17 +42,18 @@ HOME = {
     "receipts": ("Receipt", "receipt", "record_deletion"),
     "registry": ("BadRegistry", "Person", "Registry", "changed"),
     "release": ("Released", "finish_releases", "release_image"),
+    "vault": ("Entrusted", "Vault"),
     "verify": ("Verification", "verify_file"),
     "watermark": ("Mark", "MarkResult", "detect_mark", "mark_image"),
 }
 
 __all__ = [
-    "BadPolicy", "BadRegistry", "Checkpoint", "Concept", "Decision", "Facts", "Finding", "Guard",
-    "GuardedBatch", "Keys", "Ledger", "Likeness", "ManifestStore", "Mark", "MarkResult",
-    "NameInPrompt", "NoReason",
-    "Person", "Policy", "Receipt", "Registry", "Released", "RestrictedImage", "RestrictedPrompt",
-    "Verification", "changed", "detect_mark", "development_ca", "finish_releases", "fit_concept",
-    "mark_image", "receipt", "record_deletion", "release_image", "unguarded", "verify_file",
+    "BadPolicy", "BadRegistry", "Checkpoint", "Concept", "Decision", "Entrusted", "Facts",
+    "Finding", "Guard", "GuardedBatch", "Keys", "Ledger", "Likeness", "ManifestStore", "Mark",
+    "MarkResult", "NameInPrompt", "NoReason", "Person", "Policy", "Receipt", "Registry", "Released",
+    "RestrictedImage", "RestrictedPrompt", "Vault", "Verification", "changed", "detect_mark",
+    "development_ca", "finish_releases", "fit_concept", "mark_image", "receipt", "record_deletion",
+    "release_image", "unguarded", "verify_file",
 ]  # fmt: skip
 
 

@@ -119,6 +119,7 @@ class NameInPrompt:
 
     registry: Registry
     today: date | None = None
+    purpose: str | None = None
     name: str = "name_in_prompt"
     stages: tuple[str, ...] = ("prompt",)
 
@@ -126,10 +127,11 @@ class NameInPrompt:
         row = []
         for person in self.registry.people:
             if names(text, person.name):
-                reason = f"the prompt names {person.name}, who {person.standing(self.today)}"
-                score = 0.0 if person.allows(self.today) else 1.0
-                one = finding(self.name, stage, score, 1.0, reason, {}, person.name)
-                row.append(replace(one, exempt=person.allows(self.today)))
+                stands = person.standing(self.today, self.purpose)
+                allowed = person.allows(self.today, self.purpose)
+                reason = f"the prompt names {person.name}, who {stands}"
+                one = finding(self.name, stage, float(not allowed), 1.0, reason, {}, person.name)
+                row.append(replace(one, exempt=allowed))
         nobody = "the prompt names nobody in the registry"
         return row or [
             finding(self.name, stage, 0.0, 1.0, nobody, {"people": len(self.registry.people)})

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from safety.calibration import exact_interval, whitener
-from safety.findings import Finding
+from safety.findings import Finding, Verdict
 from safety.registry import Registry
 
 SEEN = ("reference", "embedding", "image")
@@ -64,6 +64,7 @@ class Likeness:
     bar: float
     calibration: dict[str, Any] = field(default_factory=dict)
     today: date | None = None
+    purpose: str | None = None
     name: str = "likeness"
     stages: tuple[str, ...] = SEEN
 
@@ -124,20 +125,20 @@ class Likeness:
             return Finding(self.name, stage, float("nan"), 0.0, "error", why)
         index = int(scores.argmax())
         score, person = float(scores[index]), self.registry.people[index]
+        allowed = person.allows(self.today, self.purpose)
+        verdict: Verdict = "pass"
+        reason = f"(margin {score:.2f}, under 0)"
         if score < 0:
-            reason = f"the {stage} is like nobody in the registry (margin {score:.2f}, under 0)"
-            return Finding(
-                self.name, stage, score, 0.0, "pass", reason, self.calibration, person.name,
-                exempt=person.allows(self.today),
-            )  # fmt: skip
-        reason = (
-            f"the {stage} is like {person.name}, who {person.standing(self.today)} "
-            f"(margin {score:.2f}, from 0 up)"
-        )
-        allowed = person.allows(self.today)
+            reason = f"the {stage} is like nobody in the registry {reason}"
+        else:
+            verdict = "pass" if allowed else "flag"
+            reason = (
+                f"the {stage} is like {person.name}, who "
+                f"{person.standing(self.today, self.purpose)} (margin {score:.2f}, from 0 up)"
+            )
         return Finding(
-            self.name, stage, score, 0.0, "pass" if allowed else "flag", reason,
-            self.calibration, person.name, exempt=allowed,
+            self.name, stage, score, 0.0, verdict, reason, self.calibration, person.name,
+            exempt=allowed,
         )  # fmt: skip
 
 

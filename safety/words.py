@@ -136,9 +136,19 @@ def says(text: str, phrase: str) -> bool:
     ) or any(_same(one.replace("vv", "w"), compact) for one in plain if "vv" in one)
 
 
+def _as_it_stands(text: str) -> str:
+    """Case, width and spacing aside."""
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
 def names(text: str, name: str) -> bool:
-    """Whether the text has the name: a slip in every six letters and joined words allowed."""
+    """Whether the text has the name: a slip in every six letters and joined words allowed.
+
+    A name in a script whose letters look like no Latin ones is looked for as it stands.
+    """
     wanted = folded(name)
+    if len(wanted.replace(" ", "")) < sum(sign.isalpha() for sign in name):
+        return _as_it_stands(name) in _as_it_stands(text)
     slips, count = len(wanted.replace(" ", "")) // 6, len(wanted.split())
     compact = _squeezed(wanted.replace(" ", ""))  # letters drawn out count once
     words = [_squeezed(word) for word in folded(text).split() + spelled(text)]
