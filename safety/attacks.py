@@ -109,15 +109,14 @@ def regenerate(
     rng: np.random.Generator,
     times: int = 1,
     *,
-    encode: Callable[[np.ndarray], np.ndarray],
-    decode: Callable[[np.ndarray], np.ndarray],
+    through: Callable[[np.ndarray], np.ndarray],
 ) -> np.ndarray:
     """Through an autoencoder, again and again (Zhao et al. 2024; WAVES calls it rinsing).
 
-    `encode` takes pictures (1, h, w, 3) uint8 to whatever `decode` takes back.
+    `through` encodes and decodes one picture (h, w, 3) uint8.
     """
-    for _ in range(times):
-        image = decode(encode(image[None]))[0]
+    for _ in range(int(times)):
+        image = through(image)
     return image
 
 
@@ -130,9 +129,9 @@ def diffuse(
 ) -> np.ndarray:
     """Noised part of the way and drawn anew by diffusion (Zhao et al. 2024).
 
-    `redraw(pictures, seed, strength)` takes (1, h, w, 3) uint8; at strength 1 nothing is left.
+    `redraw(image, seed, strength)` takes and gives (h, w, 3) uint8; at strength 1 nothing is left.
     """
-    return redraw(image[None], int(rng.integers(1 << 32)), strength)[0]
+    return redraw(image, int(rng.integers(1 << 32)), strength)
 
 
 @dataclass(frozen=True)
@@ -147,18 +146,18 @@ class Sweep:
 
 
 SWEEPS: dict[str, Sweep] = {
-    "jpeg": Sweep("JPEG", "JPEG {:g}", jpeg, (90, 75, 50, 25, 10)),
-    "resize": Sweep("resize and back", "resize to {:.0%} and back", resize_back,
+    "jpeg": Sweep("JPEG, by quality", "JPEG {:g}", jpeg, (90, 75, 50, 25, 10)),
+    "resize": Sweep("resize and back, to a share", "resize to {:.0%} and back", resize_back,
                     (0.75, 0.5, 0.35, 0.25)),
-    "blur": Sweep("blur", "blur sigma {:g}", blur, (0.5, 1.0, 2.0, 3.0)),
-    "noise": Sweep("noise", "noise sigma {:g}", noise, (5.0, 10.0, 20.0, 40.0)),
-    "brightness": Sweep("brightness", "brightness x {:g}", brightness, (1.2, 0.8, 1.5, 0.5)),
-    "contrast": Sweep("contrast", "contrast x {:g}", contrast, (1.2, 1.5, 0.5)),
-    "erase": Sweep("erase", "erase {:.0%}", erase, (0.1, 0.25, 0.5)),
-    "crop": Sweep("crop", "crop {:.0%}", crop, (0.1, 0.3, 0.6), still=False),
-    "rotate": Sweep("rotate", "rotate {:g} degrees", rotate, (2.0, 5.0, 30.0), still=False),
-    "screenshot": Sweep("screenshot", "screenshot at {:.0%}", screenshot, (0.9, 0.6), still=False),
-    "chain": Sweep("chain", "JPEG {:g}, half and back, crop 10%", chain, (75, 50), still=False),
+    "blur": Sweep("blur, by sigma", "blur sigma {:g}", blur, (0.5, 1.0, 2.0, 3.0)),
+    "noise": Sweep("noise, by sigma", "noise sigma {:g}", noise, (5.0, 10.0, 20.0, 40.0)),
+    "brightness": Sweep("brightness, by factor", "brightness x {:g}", brightness, (1.2, 0.8, 1.5, 0.5)),
+    "contrast": Sweep("contrast, by factor", "contrast x {:g}", contrast, (1.2, 1.5, 0.5)),
+    "erase": Sweep("erase, a share", "erase {:.0%}", erase, (0.1, 0.25, 0.5)),
+    "crop": Sweep("crop, a share cut off", "crop {:.0%}", crop, (0.1, 0.3, 0.6), still=False),
+    "rotate": Sweep("rotate, by degrees", "rotate {:g} degrees", rotate, (2.0, 5.0, 30.0), still=False),
+    "screenshot": Sweep("screenshot, by scale", "screenshot at {:.0%}", screenshot, (0.9, 0.6), still=False),
+    "chain": Sweep("JPEG, half and back, crop 10%", "JPEG {:g}, half and back, crop 10%", chain, (75, 50), still=False),
 }  # fmt: skip
 
 BENCH: dict[str, Attack] = {

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from toolkit.cli import (
     accountability,
+    attack,
     compare,
     doctor,
     explain,
@@ -59,6 +60,7 @@ def parser() -> argparse.ArgumentParser:
         sd,
         compare,
         trust,
+        attack,
         policy,
         accountability,
         world,
