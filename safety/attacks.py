@@ -151,13 +151,17 @@ SWEEPS: dict[str, Sweep] = {
                     (0.75, 0.5, 0.35, 0.25)),
     "blur": Sweep("blur, by sigma", "blur sigma {:g}", blur, (0.5, 1.0, 2.0, 3.0)),
     "noise": Sweep("noise, by sigma", "noise sigma {:g}", noise, (5.0, 10.0, 20.0, 40.0)),
-    "brightness": Sweep("brightness, by factor", "brightness x {:g}", brightness, (1.2, 0.8, 1.5, 0.5)),
+    "brightness": Sweep("brightness, by factor", "brightness x {:g}", brightness,
+                        (1.2, 0.8, 1.5, 0.5)),
     "contrast": Sweep("contrast, by factor", "contrast x {:g}", contrast, (1.2, 1.5, 0.5)),
     "erase": Sweep("erase, a share", "erase {:.0%}", erase, (0.1, 0.25, 0.5)),
     "crop": Sweep("crop, a share cut off", "crop {:.0%}", crop, (0.1, 0.3, 0.6), still=False),
-    "rotate": Sweep("rotate, by degrees", "rotate {:g} degrees", rotate, (2.0, 5.0, 30.0), still=False),
-    "screenshot": Sweep("screenshot, by scale", "screenshot at {:.0%}", screenshot, (0.9, 0.6), still=False),
-    "chain": Sweep("JPEG, half and back, crop 10%", "JPEG {:g}, half and back, crop 10%", chain, (75, 50), still=False),
+    "rotate": Sweep("rotate, by degrees", "rotate {:g} degrees", rotate, (2.0, 5.0, 30.0),
+                    still=False),
+    "screenshot": Sweep("screenshot, by scale", "screenshot at {:.0%}", screenshot, (0.9, 0.6),
+                        still=False),
+    "chain": Sweep("JPEG, half and back, crop 10%", "JPEG {:g}, half and back, crop 10%", chain,
+                   (75, 50), still=False),
 }  # fmt: skip
 
 BENCH: dict[str, Attack] = {
