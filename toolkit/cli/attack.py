@@ -23,16 +23,24 @@ def add(commands) -> None:
     )
     bench.add_argument(
         "--systems", default="pellucid", metavar="NAMES",
-        help="pellucid,dwtDct,dwtDctSvd: those wanted, with commas (pellucid)",
+        help="pellucid,dwtDct,dwtDctSvd,trustmark: those wanted, with commas (pellucid)",
     )  # fmt: skip
     bench.add_argument(
         "--attacks", default="", metavar="NAMES",
         help="jpeg,resize,blur,noise,brightness,contrast,erase,crop,rotate,screenshot,chain,"
         "autoencoder,diffusion,averaging: those wanted, with commas (all)",
     )  # fmt: skip
-    bench.add_argument("--n", type=whole, default=8, help="pictures of each kind (8)")
+    bench.add_argument(
+        "--n",
+        type=whole,
+        default=8,
+        help="pictures of each kind; a photograph takes about a minute (8)",
+    )
     bench.add_argument(
         "--held", type=whole, default=40, help="marked pictures that a thief averages (40)"
+    )
+    bench.add_argument(
+        "--trustmark", metavar="FOLDER", help="where TrustMark's model files lie, for trustmark"
     )
     bench.add_argument("--seed", type=whole, default=0, help="of pictures, key and attacks (0)")
     bench.add_argument(
@@ -53,6 +61,7 @@ def run_attack_bench(args: argparse.Namespace) -> int:
         n=args.n,
         held=args.held,
         seed=args.seed,
+        weights=args.trustmark,
         replace=args.replace,
         say=say,
     )

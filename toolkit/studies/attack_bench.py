@@ -205,6 +205,7 @@ def attack_bench(
     n: int,
     held: int,
     seed: int,
+    weights: str | None = None,
     replace: bool = False,
     say: Say = lambda text: None,
 ) -> dict[str, Any]:
@@ -217,7 +218,7 @@ def attack_bench(
 
     check_sizes(n, held)
     sweeps, steal = chosen_sweeps(attacks)
-    every = chosen_systems(systems, seed)
+    every = chosen_systems(systems, seed, weights)
     sets = [own_pictures(given, n, held, seed)] if given else [
         portraits(n, held, seed), photographs(n, held, seed)
     ]  # fmt: skip

@@ -11,7 +11,7 @@ from toolkit.errors import UserError
 
 FPR = 1e-3  # false positive rate at which detections count
 BITS = 32  # of the payload, which all pictures of a bench share: what averaging likes best
-NAMES = ("pellucid", "dwtDct", "dwtDctSvd")
+NAMES = ("pellucid", "dwtDct", "dwtDctSvd", "trustmark")
 
 
 @dataclass(frozen=True)
@@ -82,12 +82,14 @@ def _by_bits(
     return System(name, lambda image: embed(image, payload), look, least, rule)
 
 
-def baseline(name: str, seed: int) -> System:
+def baseline(name: str, seed: int, weights: str | None) -> System:
     """Somebody else's watermark. Raises UserError where it is not installed."""
     from safety.baselines import InvisibleWatermark
 
     rng = np.random.default_rng([seed, 41])
     try:
+        if name == "trustmark":
+            return _trustmark(seed, weights)
         theirs = InvisibleWatermark(name, BITS)
     except ValueError as error:
         raise UserError(str(error)) from error
@@ -95,7 +97,16 @@ def baseline(name: str, seed: int) -> System:
     return _by_bits(name, BITS, payload, 256, theirs.embed, theirs.detect)
 
 
-def chosen_systems(names: Sequence[str], seed: int) -> list[System]:
+def _trustmark(seed: int, weights: str | None) -> System:
+    from safety.trustmark import BITS as LONG
+    from safety.trustmark import LEAST, TrustMark
+
+    payload = int.from_bytes(np.random.default_rng([seed, 41]).bytes(LONG // 8 + 1))
+    theirs = TrustMark(weights)
+    return _by_bits("trustmark", LONG, payload >> 4, LEAST, theirs.embed, theirs.detect)
+
+
+def chosen_systems(names: Sequence[str], seed: int, weights: str | None = None) -> list[System]:
     """The systems of those names, in order. Raises UserError for others and for none."""
     wrong = [name for name in names if name not in NAMES]
     if wrong or not names:
@@ -104,5 +115,6 @@ def chosen_systems(names: Sequence[str], seed: int) -> list[System]:
             f"{', '.join(NAMES)}"
         )
     return [
-        ours(seed) if name == "pellucid" else baseline(name, seed) for name in dict.fromkeys(names)
+        ours(seed) if name == "pellucid" else baseline(name, seed, weights)
+        for name in dict.fromkeys(names)
     ]
