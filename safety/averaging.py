@@ -45,6 +45,16 @@ def lined_up(differences: np.ndarray) -> np.ndarray:
     return np.mean(moved, 0)
 
 
+def placed(pattern: np.ndarray, image: np.ndarray) -> np.ndarray:
+    """The pattern (h, w, 3) rolled to where a marked picture's fine grain agrees with it best.
+
+    What a thief does before subtracting a pattern that begins elsewhere in every picture.
+    """
+    grain = np.fft.rfft2(lifted(image).mean(-1))
+    match = np.fft.irfft2(grain * np.fft.rfft2(pattern.mean(-1)).conj(), pattern.shape[:2])
+    return np.roll(pattern, np.unravel_index(match.argmax(), match.shape), (0, 1))
+
+
 def as_loud(pattern: np.ndarray, decibels: float) -> np.ndarray:
     """The pattern made as strong as a mark of that PSNR is; nothing at all stays nothing."""
     size = float(np.sqrt(np.mean(pattern * pattern)))

@@ -68,6 +68,15 @@ def test_lining_up_finds_a_pattern_that_begins_anywhere(portraits: np.ndarray) -
     assert best > 0.95
 
 
+def test_a_thief_who_lines_up_steals_a_pattern_that_begins_anywhere(portraits: np.ndarray) -> None:
+    for index, shift in enumerate([(3, 50), (31, 7), (0, 0), (63, 63)]):
+        marked, away = toy_marked(portraits[index], shift), tuple(-np.array(shift))
+        assert toy_p(np.roll(marked, away, (0, 1))) < 1e-3
+        pattern = averaging.placed(SIGN.repeat(3, 2), marked)
+        assert (pattern == np.roll(SIGN, shift, (0, 1))).all()
+        assert toy_p(np.roll(averaging.stolen(marked, pattern), away, (0, 1))) > 1e-3
+
+
 def test_a_pattern_is_made_as_loud_as_a_mark() -> None:
     rng = np.random.default_rng(3)
     pattern = averaging.as_loud(rng.normal(0, 0.01, (64, 64, 3)), 40.0)

@@ -227,6 +227,11 @@ def test_an_interrupted_bench_goes_on_and_comes_out_the_same(
     assert notes.read_bytes().count(b"\n") == 1
     with notes.open("ab") as stream:  # killed in the middle of a line
         stream.write(b'{"set": "given pict')
+    kept = notes.read_bytes()
+    notes.write_bytes(b"{}\n" + kept)
+    assert main(order(folder, tmp_path / "cut")) == 2
+    assert "is damaged" in capsys.readouterr().err
+    notes.write_bytes(kept)
     assert main([*order(folder, tmp_path / "cut"), "--seed", "5"]) == 2
     assert "asked otherwise" in capsys.readouterr().err
     assert main([*order(folder, tmp_path / "cut"), "--json"]) == 0

@@ -105,7 +105,7 @@ def picture_rows(
                 continue
             about = {"attack": thief.kind, "strength": float(thief.held), "label": thief.label}
             if thief.kind != "copy":
-                rows.append(_row(one, stolen(mine, thief.pattern), mine, kind="stolen", **about))
+                rows.append(_row(one, stolen(mine, thief.at(mine)), mine, kind="stolen", **about))
             rows.append(_row(one, forged(image, thief.pattern), image, kind="forged", **about))
     return rows
 
@@ -143,8 +143,11 @@ class Notes:
         whole = data[: data.rfind(b"\n") + 1]
         if len(whole) < len(data):
             os.truncate(self.file, len(whole))
-        lines = [json.loads(line) for line in whole.splitlines()]
-        return {(one["set"], one["picture"]): one["rows"] for one in lines}
+        try:
+            lines = [json.loads(line) for line in whole.splitlines()]
+            return {(one["set"], one["picture"]): one["rows"] for one in lines}
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(f"{self.file} is damaged ({error}); remove its folder") from error
 
     def add(self, name: str, picture: int, rows: Rows) -> None:
         line = json.dumps({"set": name, "picture": picture, "rows": rows}) + "\n"

@@ -28,6 +28,10 @@ class Thief:
     held: int
     pattern: np.ndarray
 
+    def at(self, marked: np.ndarray) -> np.ndarray:
+        """The pattern as it is subtracted from a picture: lined up with it, where the thief can."""
+        return averaging.placed(self.pattern, marked) if "lined" in self.kind else self.pattern
+
     @property
     def label(self) -> str:
         if self.kind == "copy" or self.held == 1:
