@@ -10,6 +10,7 @@ truncated or forked ledger. Prints one line; the exit code is 0 when all of it h
 """
 
 import argparse
+import hmac
 import json
 import sys
 from hashlib import sha256, sha512
@@ -130,6 +131,11 @@ def check_receipt(receipt, key):
         problems.append("the proof does not lead from the entry to the checkpoint's root")
     if json.loads(receipt["line"])["index"] != receipt["index"]:
         problems.append("the entry is of another index")
+    if "opening" in receipt:  # a person's own receipt has what the entry's commitment is made of
+        salt, statement = bytes.fromhex(receipt["opening"]["salt"]), receipt["opening"]["statement"]
+        made = hmac.new(salt, statement.encode(), sha256).hexdigest()
+        if made != json.loads(receipt["line"])["commitment"]:
+            problems.append("the statement is not what the entry commits to")
     return problems, f"entry {receipt['index']} of {checkpoint['size']}"
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +19,11 @@ from safety.vault import NO_TEMPLATES, Contents, Entrusted, Vault
 
 
 def entrust(
-    vault: Vault, ledger: Ledger, person: Person, templates: Mapping[str, np.ndarray]
+    vault: Vault,
+    ledger: Ledger,
+    person: Person,
+    templates: Mapping[str, np.ndarray],
+    evidence: Mapping[str, Any] | None = None,
 ) -> Entrusted:
     """Log a person's commitment, then keep them encrypted.
 
@@ -30,7 +35,7 @@ def entrust(
             raise BadRegistry(f"the templates of {person.name!r} in {model} are no numbers")
     vault.read().free(person.name)
     settle(vault, ledger)
-    one = Entrusted(replace(person, templates=NO_TEMPLATES), templates)
+    one = Entrusted(replace(person, templates=NO_TEMPLATES), templates, evidence or {})
     entry = ledger.append({"kind": "consent", "commitment": one.commitment()})
     one = replace(one, person=replace(one.person, entry=entry))
     vault.put(one)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from safety.calibration import exact_interval, whitener
 from safety.findings import Finding, Verdict
-from safety.registry import Registry
+from safety.registry import BadRegistry, Registry
 
 SEEN = ("reference", "embedding", "image")
 NEAR = 0.96  # the share of people merely alike that the bar lets through
@@ -53,14 +53,15 @@ class Likeness:
     The score is the smaller of two margins: the cosine with the person's mean template over
     `gate`, and over `bar` that of a linear verifier which holds this person apart from all
     others, those merely alike among them (template adaptation, Crosswhite et al. 2017). It flags
-    from 0 up. `weights` (people, d) and `offsets` (people,) are the verifiers'.
+    from 0 up. `weights` (people, d) and `offsets` (people,) are the verifiers'; `gate` is one for
+    all or (people,).
     """
 
     registry: Registry
     space: Space
     weights: np.ndarray
     offsets: np.ndarray
-    gate: float
+    gate: float | np.ndarray
     bar: float
     calibration: dict[str, Any] = field(default_factory=dict)
     today: date | None = None
@@ -104,6 +105,26 @@ class Likeness:
         facts = _measured(check, measured, alike)
         return cls(registry, space, weights, offsets, gate, bar, facts)
 
+    def joined(self, added: Registry, gates: np.ndarray, impostors: np.ndarray) -> Likeness:
+        """The check with more people, who have no verifier: the cosine over `gates` (people,) says.
+
+        `impostors` (n, d) are portraits of nobody that set no bar; on them the false positive
+        identification rate is measured at the size of the whole registry. Raises BadRegistry for
+        templates of another embedding model.
+        """
+        old, count = self.registry, len(added.people)
+        if added.model != old.model:
+            raise BadRegistry("the templates are of another CLIP than the guard's; add them again")
+        merged = replace(
+            self,
+            registry=Registry((*old.people, *added.people), old.model),
+            weights=np.concatenate([self.weights, np.zeros((count, self.weights.shape[1]))]),
+            offsets=np.concatenate([self.offsets, np.full(count, np.inf)]),
+            gate=np.concatenate([np.broadcast_to(self.gate, len(old.people)), gates]),
+        )
+        found = _measured(merged, impostors, np.zeros((0, impostors.shape[1])))
+        return replace(merged, calibration=self.calibration | found)
+
     def parts(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(n, d) embeddings to cosines and to verifiers' values, each (n, people)."""
         z = self.space(x)
@@ -123,9 +144,12 @@ class Likeness:
         if not np.isfinite(scores).all():
             why = f"the check {self.name} gave no usable score of the {stage}"
             return Finding(self.name, stage, float("nan"), 0.0, "error", why)
-        index = int(scores.argmax())
+        # Whoever withholds consent comes first, however near somebody is who has given it.
+        open_to = np.array([p.allows(self.today, self.purpose) for p in self.registry.people])
+        barred = np.where(open_to, -np.inf, scores)
+        index = int(barred.argmax() if barred.max() >= 0 else scores.argmax())
         score, person = float(scores[index]), self.registry.people[index]
-        allowed = person.allows(self.today, self.purpose)
+        allowed = bool(open_to[index])
         verdict: Verdict = "pass"
         reason = f"(margin {score:.2f}, under 0)"
         if score < 0:

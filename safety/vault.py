@@ -28,6 +28,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from cryptography.exceptions import InvalidTag
@@ -35,6 +36,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from safety.checkpoint import canonical
 from safety.files import locked, parse_json, read_json, sync_folder, write_whole
+from safety.keys import keys as make_keys
 from safety.ledger import commit
 from safety.registry import BadRegistry, Person, Registry
 
@@ -49,12 +51,13 @@ NO_TEMPLATES = np.zeros((0, 0), np.float32)
 class Entrusted:
     """A person as the registry keeps them; `person` itself holds no templates.
 
-    `templates` are (k, d) for each embedding model by its hash, and whatever was worked out from
-    them: all of it goes when the person does. `salt` opens the ledger's commitment.
+    `templates` are (k, d) for each embedding model by its hash; `evidence` (JSON values) is what
+    was worked out from them, and goes when the person does. `salt` opens the ledger's commitment.
     """
 
     person: Person
     templates: Mapping[str, np.ndarray] = field(repr=False)
+    evidence: Mapping[str, Any] = field(repr=False, default_factory=dict)
     salt: bytes = field(repr=False, default_factory=lambda: secrets.token_bytes(32))
     id: str = field(default_factory=lambda: secrets.token_hex(8))
 
@@ -170,8 +173,8 @@ class Vault:
         data = _unseal(key, path.read_bytes(), registry, person)
         arrays = load(data)
         facts = parse_json(arrays.pop("facts").tobytes())
-        salt = bytes.fromhex(facts.pop("salt"))
-        return Entrusted(Person(templates=NO_TEMPLATES, **facts), arrays, salt, person)
+        salt, evidence = bytes.fromhex(facts.pop("salt")), facts.pop("evidence")
+        return Entrusted(Person(templates=NO_TEMPLATES, **facts), arrays, evidence, salt, person)
 
     def _broken(self, error: Exception) -> BadRegistry:
         why = " ".join(str(error).split()) or type(error).__name__
@@ -231,7 +234,7 @@ class Vault:
         """What is there; a new registry and its key where there has never been one."""
         if self.exists():
             return self._read()
-        self.key_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_keys(self.key_file.parent)
         contents = Contents(secrets.token_hex(16))
         self._write(contents.id, {}, (), rotate=True)
         return contents, {}
@@ -287,7 +290,7 @@ def _packed(one: Entrusted, key: bytes, registry: str) -> bytes:
     from safetensors.numpy import save
 
     facts = {k: v for k, v in vars(one.person).items() if k != "templates"}
-    text = canonical(facts | {"salt": one.salt.hex()})
+    text = canonical(facts | {"salt": one.salt.hex(), "evidence": dict(one.evidence)})
     arrays = {name: np.ascontiguousarray(rows) for name, rows in one.templates.items()}
     arrays["facts"] = np.frombuffer(text, np.uint8)
     return _seal(key, save(arrays), registry, one.id)

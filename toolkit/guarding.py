@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from safety import (
 from safety.likeness import Space
 from toolkit.clip import WEIGHTS, Clip
 from toolkit.errors import UserError
+from toolkit.people import everybody, people, with_people
 
 WORDS = {
     "bare shoulders": (
@@ -42,7 +44,9 @@ UNCHECKED = (
 )  # fmt: skip
 
 
-def load_checkpoint_guard(policy: Policy | None = None, folder: Path = FOLDER) -> Guard:
+def load_checkpoint_guard(
+    policy: Policy | None = None, folder: Path = FOLDER, purpose: str | None = None
+) -> Guard:
     """The guard of real checkpoints, whose pictures the world's CLIP and its checks can't judge.
 
     Words and names of prompts as in the world; pictures by open_nsfw. Raises UserError where the
@@ -58,7 +62,7 @@ def load_checkpoint_guard(policy: Policy | None = None, folder: Path = FOLDER) -
             "open_nsfw, which is not installed, so nothing is drawn; install it with: "
             "pip install 'pellucid[photographs]'"
         )
-    names = NameInPrompt(Registry.load(folder))
+    names = NameInPrompt(everybody(Registry.load(folder), people()), purpose=purpose)
     checks = (RestrictedPrompt(WORDS, ()), names, RestrictedPhotograph())
     scores = OpenNsfw() if installed() else _no_scores
     return Guard(policy, checks, lambda texts: np.zeros((len(texts), 1)), scores)
@@ -69,10 +73,17 @@ def _no_scores(images: np.ndarray) -> np.ndarray:
     return np.full((len(images), 1), np.nan)
 
 
-def load_guard(clip: Clip, policy: Policy | None = None, folder: Path = FOLDER) -> Guard:
-    """The shipped guard under a policy (the default one for none).
+def load_guard(
+    clip: Clip,
+    policy: Policy | None = None,
+    folder: Path = FOLDER,
+    purpose: str | None = None,
+) -> Guard:
+    """The shipped guard under a policy (the default one for none), with this machine's registry.
 
-    Raises UserError when its files are missing, damaged, or were fitted for another CLIP.
+    `purpose` is what the pictures are for: consent given for others does not count then. Raises
+    UserError when its files are missing, damaged, or were fitted for another CLIP, and BadRegistry
+    when the registry of people can't be read.
     """
     from safetensors.numpy import load_file
 
@@ -97,16 +108,18 @@ def load_guard(clip: Clip, policy: Policy | None = None, folder: Path = FOLDER) 
                 )
             )
         likeness = _likeness(registry, facts["likeness"], arrays)
+        innocent = arrays["real"]
     except Exception as error:
         raise UserError(
             f"the guard in {folder} can't be used ({error}); nothing is drawn without it: restore "
             "the folder or run: pellucid train guard"
         ) from error
+    added = people()
     checks = (
         RestrictedPrompt(WORDS, tuple(concepts["text"])),
-        NameInPrompt(registry),
+        NameInPrompt(everybody(registry, added), purpose=purpose),
         RestrictedImage(tuple(concepts["image"]), tuple(concepts["embedding"])),
-        likeness,
+        replace(with_people(likeness, added, innocent), purpose=purpose),
     )
     return Guard(policy or Policy.load(), checks, clip.encode_text, clip.encode_image)
 

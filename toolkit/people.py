@@ -1,0 +1,88 @@
+"""This machine's registry of real people: where it is, and what a guard takes from it.
+
+Beside the planted figures of the portraits world, whose registry ships with the guard, everybody
+added by `pellucid consent add` is looked for: in prompts by name, in pictures by likeness.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from safety import Likeness, Registry
+from safety.vault import Contents, Vault
+from toolkit.errors import UserError
+
+if TYPE_CHECKING:
+    from safety import Ledger
+
+FACES = "faces:"  # begins the name of a space of faces; any other is a CLIP's hash
+
+
+def home() -> Path:
+    from toolkit.studies.checkup import home as found
+
+    return found()
+
+
+def vault() -> Vault:
+    """The encrypted registry of this machine."""
+    return Vault(home() / "registry", home() / "keys")
+
+
+def ledger() -> Ledger:
+    """The ledger of consent on this machine, signed by its key (made on first use)."""
+    from safety import Ledger as Log
+    from safety.keys import keys
+
+    return Log(home() / "ledger", keys(home() / "keys").ledger)
+
+
+def people() -> Contents:
+    """Everyone in this machine's registry, nobody where there is none.
+
+    Raises BadRegistry where it can't be read, and UserError where the ledger knows of a revocation
+    or a deletion that it does not: nothing may be drawn then.
+    """
+    from safety import Ledger as Log
+    from safety.consent import undone
+
+    held = vault()
+    if not held.exists():
+        return Contents("")
+    contents = held.read()
+    back = undone(contents, Log(home() / "ledger"))
+    if back:
+        raise UserError(
+            f"the registry in {held.folder} is older than its ledger: {', '.join(back)} revoked or "
+            "was deleted since; nothing is drawn until the newest copy is restored, or pellucid "
+            "consent revoke or delete is repeated"
+        )
+    return contents
+
+
+def everybody(planted: Registry, contents: Contents) -> Registry:
+    """The planted figures and everyone added, for the check of names."""
+    return Registry((*planted.people, *(one.person for one in contents.people)), planted.model)
+
+
+def with_people(check: Likeness, contents: Contents, innocent: np.ndarray) -> Likeness:
+    """The guard's likeness check with everyone who was added by pictures of the world.
+
+    `innocent` are the portraits that the guard was fitted on, of which the last quarter measures.
+    Raises UserError for templates of another CLIP: whoever they are of would be let through.
+    """
+    model = check.registry.model
+    for one in contents.people:
+        if any(name != model and not name.startswith(FACES) for name in one.templates):
+            raise UserError(
+                f"{one.person.name!r} was added to the registry with another CLIP, so nothing can "
+                "be checked against their pictures; delete that entry and add it again"
+            )
+    added = contents.registry(model)
+    if not added.people:
+        return check
+    gates = [one.evidence["gate"] for one in contents.people if model in one.templates]
+    return check.joined(added, np.array(gates, float), innocent[3 * len(innocent) // 4 :])
