@@ -10,10 +10,10 @@ from types import ModuleType
 from benchmarks import _safety_bypass as bypass
 from benchmarks import _safety_copies as copies
 from benchmarks import _safety_forgeries as forgeries
+from benchmarks import _safety_generation as generation
 from benchmarks import _safety_guard as guard
 from benchmarks import _safety_mark as mark
 from benchmarks import _safety_mark_fpr as mark_fpr
-from benchmarks import _safety_noise as noise
 from benchmarks import _safety_proof as proof
 from benchmarks.rows import Row
 
@@ -29,7 +29,7 @@ PARTS: tuple[tuple[ModuleType, Callable], ...] = (
     (mark, mark.mark_small),
     (mark, mark.mark_speed),
     (mark_fpr, mark_fpr.mark_fpr),
-    (noise, noise.in_generation_tpr),
+    (generation, generation.in_generation_tpr),
 )
 
 

@@ -31,10 +31,10 @@ class Shaded:
     p_value: float
 
 
-def signs(key: bytes, shape: tuple[int, ...]) -> np.ndarray:
-    """The key's signs, -1 or 1, float32: SHAKE-256, a bit each."""
+def signs(key: bytes, shape: tuple[int, ...], purpose: bytes = b"pellucid shading 1") -> np.ndarray:
+    """The key's signs, -1 or 1, float32: SHAKE-256, a bit each, others for each purpose."""
     count = math.prod(shape)
-    bits = np.unpackbits(stream(b"pellucid shading 1", key, -(-count // 8)))[:count]
+    bits = np.unpackbits(stream(purpose, key, -(-count // 8)))[:count]
     return (1 - 2 * bits.astype(np.float32)).reshape(shape)
 
 

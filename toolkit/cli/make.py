@@ -60,8 +60,8 @@ def add(commands) -> None:
         "--directions", default="runs/demo", metavar="RUN", help="where directions are (runs/demo)"
     )
     draw.add_argument(
-        "--noise-mark", nargs="?", const="gaussian-shading", metavar="SCHEME",
-        help="draw from noise with the key in it: gaussian-shading (if none is named) or tree-ring",
+        "--generation-mark", nargs="?", const="guidance", metavar="SCHEME",
+        help="also mark while drawing: guidance (if none is named), gaussian-shading, tree-ring",
     )  # fmt: skip
     draw.add_argument("--out", default="runs/generate", help="the run's folder (runs/generate)")
     draw.add_argument("--replace", action="store_true", help="replace a run of that name")
@@ -98,7 +98,7 @@ def run_generate(args: argparse.Namespace) -> int:
         steps=args.steps,
         guidance=args.guidance,
         picture=args.picture,
-        noise_mark=args.noise_mark,
+        generation_mark=args.generation_mark,
     )
     if args.json:
         show_json(rows)

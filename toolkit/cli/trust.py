@@ -1,4 +1,4 @@
-"""`pellucid audit`, `verify`, `noise-mark`, `ledger` and `keys`."""
+"""`pellucid audit`, `verify`, `generation-mark`, `ledger` and `keys`."""
 
 from __future__ import annotations
 
@@ -42,21 +42,23 @@ def add(commands) -> None:
     )
     verify.add_argument("--json", action="store_true", help="print one object a file")
 
-    noise = command(
+    making = command(
         commands,
-        "noise-mark",
-        "look for the mark of `generate --noise-mark` by drawing backwards",
-        "  pellucid noise-mark runs/generate/images/*.png\n"
-        "  pellucid noise-mark face.png --pipeline unclip --json",
-        run_noise_mark,
+        "generation-mark",
+        "look for the mark of `generate --generation-mark`",
+        "  pellucid generation-mark runs/generate/images/*.png\n"
+        "  pellucid generation-mark face.png --scheme tree-ring --pipeline unclip --json",
+        run_generation_mark,
     )
-    noise.add_argument("file", nargs="+", help="picture files")
-    noise.add_argument("--pipeline", default="both", help="stable-diffusion, unclip or both (both)")
-    noise.add_argument(
-        "--scheme", default="gaussian-shading",
-        help="gaussian-shading or tree-ring, as it was drawn (gaussian-shading)",
+    making.add_argument("file", nargs="+", help="picture files")
+    making.add_argument(
+        "--pipeline", default="both", help="stable-diffusion, unclip or both (both)"
+    )
+    making.add_argument(
+        "--scheme", default="guidance",
+        help="guidance, gaussian-shading or tree-ring, as it was drawn (guidance)",
     )  # fmt: skip
-    noise.add_argument("--json", action="store_true", help="print one object a file")
+    making.add_argument("--json", action="store_true", help="print one object a file")
 
     ledger = command(
         commands,
@@ -117,10 +119,10 @@ def run_verify(args: argparse.Namespace) -> int:
     return 0 if all(row["verdict"] == "verified" for row in found) else 1
 
 
-def run_noise_mark(args: argparse.Namespace) -> int:
-    from toolkit.studies.noise_mark import look_for_noise_marks
+def run_generation_mark(args: argparse.Namespace) -> int:
+    from toolkit.studies.generation_mark import look_for_marks
 
-    found = look_for_noise_marks(args.file, args.pipeline, args.scheme)
+    found = look_for_marks(args.file, args.pipeline, args.scheme)
     if args.json:
         show_json(found)
     else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,10 @@ from toolkit.seeds import generator
 
 if TYPE_CHECKING:
     from probes import Direction
+
+# Changes what is about to become pictures: of (draw, clean), where `draw` takes a tensor like
+# `clean` to pictures (n, 3, h, w) in [-1, 1] and can be differentiated.
+Guide = Callable[[Callable[[torch.Tensor], torch.Tensor], torch.Tensor], torch.Tensor]
 
 LONGEST_PROMPT = 10_000
 MOST_STEPS, MOST_GUIDANCE = 1000, 100.0  # the models were trained with 1,000 levels of noise

@@ -12,7 +12,15 @@ import torch
 from probes import Space
 from toolkit.clip import Clip, file_hash
 from toolkit.errors import UserError
-from toolkit.pipelines.batch import Batch, Edit, Trace, check_request, generators, noise
+from toolkit.pipelines.batch import (
+    Batch,
+    Edit,
+    Guide,
+    Trace,
+    check_request,
+    generators,
+    noise,
+)
 from toolkit.pipelines.onednn import hasten, share_halves
 from toolkit.pipelines.words import remember_words
 from toolkit.training.data import to_pictures, to_tensor
@@ -91,7 +99,10 @@ class StableDiffusion:
     @torch.no_grad()
     def decode(self, latents: torch.Tensor) -> np.ndarray:
         """(n, 4, 16, 16) latents to (n, 64, 64, 3) uint8 pictures."""
-        return to_pictures(self.vae.decode(latents / self.vae.config.scaling_factor).sample)
+        return to_pictures(self._seen(latents))
+
+    def _seen(self, latents: torch.Tensor) -> torch.Tensor:
+        return self.vae.decode(latents / self.vae.config.scaling_factor).sample
 
     @torch.no_grad()
     def denoise(
@@ -168,11 +179,13 @@ class StableDiffusion:
         steps: int = STEPS,
         guidance: float = GUIDANCE,
         rescale: float = RESCALE,
+        guide: Guide | None = None,
     ) -> Batch:
         """Draw one picture a prompt with classifier-free guidance and DDIM.
 
-        `start` (n, 4, 16, 16) replaces the seeds' noise. Raises UserError for a bad request and
-        probes.WrongSpace for a direction of another model or site.
+        `start` (n, 4, 16, 16) replaces the seeds' noise; `guide` changes the clean latents before
+        they are decoded. Raises UserError for a bad request and probes.WrongSpace for a direction
+        of another model or site.
         """
         check_request(prompts, seeds)
         latents = noise((4, 16, 16), generators(seeds)) if start is None else start.float()
@@ -180,6 +193,8 @@ class StableDiffusion:
             self._edited(prompts, edits), latents, trace,
             steps=steps, guidance=guidance, rescale=rescale,
         )  # fmt: skip
+        if guide is not None:
+            latents = guide(self._seen, latents)
         return Batch(
             self.decode(latents),
             tuple(prompts),

@@ -13,7 +13,15 @@ import torch
 from probes import Space
 from toolkit.clip import Clip, TextEncoding, file_hash
 from toolkit.errors import UserError
-from toolkit.pipelines.batch import Batch, Edit, Trace, check_request, generators, noise
+from toolkit.pipelines.batch import (
+    Batch,
+    Edit,
+    Guide,
+    Trace,
+    check_request,
+    generators,
+    noise,
+)
 from toolkit.pipelines.onednn import hasten, share_halves
 from toolkit.priors import load_prior
 from toolkit.training.data import to_pictures
@@ -22,6 +30,7 @@ from toolkit.training.upsampler import enlarge
 
 DECODER_STEPS, DECODER_GUIDANCE, UPSAMPLER_STEPS = 14, 2.0, 3
 GUIDED = range(200, 551)  # of 1000 noise levels
+SPREAD = 0.4  # of pictures' values in [-1, 1], about
 
 
 def fixed_point(
@@ -119,9 +128,11 @@ class UnClip:
         upsampler_steps: int = UPSAMPLER_STEPS,
         eta: float = 0.0,
         reversible: bool = False,
+        guide: Guide | None = None,
     ) -> np.ndarray:
         """(n, d) image embeddings to (n, 64, 64, 3) uint8 pictures; `start` (n, 3, 32, 32).
 
+        `guide` changes the upsampler's last picture, by one of 32 pixels that is added to it.
         `eta` is DDIM's share of fresh noise at each step (Song et al. 2021, equation 16).
         `reversible` draws with steps that `invert` can undo.
         """
@@ -130,7 +141,14 @@ class UnClip:
         predict = self._predictor(embeddings, guidance)
         schedule = self.reversible_schedule if reversible else self.decoder_schedule
         small = self._small(schedule, predict, small, steps, trace, eta, sources)
-        return to_pictures(self._large(small, noise((3, 64, 64), sources), upsampler_steps))
+        large = self._large(small, noise((3, 64, 64), sources), upsampler_steps)
+        if guide is not None:
+            # The upsampler would wash out what is changed before it. A guide's steps suit latents
+            # of unit variance.
+            large = large + SPREAD * enlarge(
+                guide(lambda more: large + SPREAD * enlarge(more), torch.zeros_like(small))
+            )
+        return to_pictures(large)
 
     @torch.no_grad()
     def invert(
@@ -219,16 +237,19 @@ class UnClip:
         *,
         steps: int = DECODER_STEPS,
         guidance: float = DECODER_GUIDANCE,
+        guide: Guide | None = None,
     ) -> Batch:
         """Draw one picture a prompt: prior, edits on the image embedding, decoder, upsampler.
 
-        `start` (n, 3, 32, 32) replaces the decoder's noise. Raises UserError for a bad request
-        and probes.WrongSpace for a direction of another model or site.
+        `start` (n, 3, 32, 32) replaces the decoder's noise; `guide` as in `decode`. Raises
+        UserError for a bad request and probes.WrongSpace for a direction of another model or site.
         """
         check_request(prompts, seeds)
         text = self.clip.encode(list(prompts))
         embeddings = self._edited(self.imagine(text, seeds, trace), edits)
-        images = self.decode(embeddings, seeds, start, trace, steps=steps, guidance=guidance)
+        images = self.decode(
+            embeddings, seeds, start, trace, steps=steps, guidance=guidance, guide=guide
+        )
         return Batch(
             images,
             tuple(prompts),

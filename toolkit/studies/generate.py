@@ -271,12 +271,12 @@ def generate_run(
     steps: int | None = None,
     guidance: float | None = None,
     picture: str | None = None,
-    noise_mark: str | None = None,
+    generation_mark: str | None = None,
 ) -> list[dict[str, Any]]:
     """`pellucid generate`: a run of the prompts, `count` seeds each. Returns one row a picture.
 
-    With `noise_mark`, the name of a scheme, the watermark key is also in the noise
-    (toolkit.studies.noise_mark).
+    With `generation_mark`, the name of a scheme, a mark of the watermark key is also made while
+    drawing (toolkit.studies.generation_mark).
 
     `model` is a real checkpoint's folder or id, which draws in place of the shipped pipelines;
     `steps` and `guidance` replace the pipelines' own; `picture` is what an image-to-image
@@ -285,15 +285,16 @@ def generate_run(
     from toolkit.pipelines.batch import check_request, check_sampler
     from toolkit.priors import known_prior
     from toolkit.report import write_report
-    from toolkit.studies.noise_mark import marked_noise, scheme_of
+    from toolkit.studies.generation_mark import check_scheme, marking
     from toolkit.studies.steer import find_direction
 
     known_prior(prior)
-    if noise_mark is not None:
-        scheme_of(noise_mark)
-    if noise_mark and model:
+    if generation_mark is not None:
+        check_scheme(generation_mark)
+    if generation_mark and model:
         raise UserError(
-            "marked noise is for the shipped pipelines; leave out --noise-mark or --model"
+            "marks in generation are for the shipped pipelines; leave out --generation-mark or "
+            "--model"
         )
     if not 1 <= count <= MOST:
         raise UserError(
@@ -317,7 +318,7 @@ def generate_run(
     config |= {"edits": [list(edit) for edit in edits]} | settings
     config |= {"prior": prior} if "unclip" in names else {}
     config |= {"picture": Path(picture).name} if picture else {}
-    config |= {"noise_mark": noise_mark} if noise_mark else {}
+    config |= {"generation_mark": generation_mark} if generation_mark else {}
     with RunWriter(out, "pellucid generate", config, replace) as run:
         door = open_door(run, say, prior, checkpoint)
         samples, most = [], checkpoint_batch(checkpoint) if checkpoint else BATCH
@@ -330,11 +331,11 @@ def generate_run(
             with run.timed(f"draw {name}"):
                 for start in range(0, len(texts), most):
                     part = slice(start, start + most)
-                    noise = marked_noise(name, seeds[part], door.keys.watermark, noise_mark)
+                    mark = marking(name, seeds[part], door.keys.watermark, generation_mark)
                     samples += door.draw(
-                        name, texts[part], seeds[part], found[name], traced=True, how=how,
+                        name, texts[part], seeds[part], found[name], traced=True,
+                        start=mark.pop("start", None), how=partial(how, **mark),
                         references=start_from,
-                        start=noise,
                     )  # fmt: skip
         write_samples(run, door, samples, seed=seed)
         write_report(run)

@@ -1,8 +1,10 @@
-"""Pictures drawn from marked noise, and the noise recovered from a picture to find the mark.
+"""Marks that are made while a picture is drawn, and what a key finds of them in a picture.
 
-Gaussian Shading (Yang et al. 2024) or Tree-Ring (Wen et al. 2023): the noise is recovered by
-running DDIM backwards. The prompt is unknown to whoever tests a file, so Stable Diffusion runs
-with none and unCLIP with the picture's own CLIP embedding.
+Guidance (Gesny et al. 2025) changes what is about to be decoded (`toolkit.studies.guided_mark`);
+its test needs the picture alone. Gaussian Shading (Yang et al. 2024) and Tree-Ring (Wen et al.
+2023) mark the noise that drawing begins with and change nothing else; it is recovered by running
+DDIM backwards. The prompt is unknown to whoever tests a file, so Stable Diffusion runs with none
+and unCLIP with the picture's own CLIP embedding.
 """
 
 from __future__ import annotations
@@ -13,10 +15,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from safety.cells import find_cells
 from safety.shading import Shaded, recognise, shade
 from safety.tree_ring import detect, imprint
 from toolkit.errors import UserError
 from toolkit.pipelines.batch import generators, noise
+from toolkit.studies.guided_mark import guide_of
 from toolkit.training.data import to_tensor
 
 SHAPES = {"stable-diffusion": (4, 16, 16), "unclip": (3, 32, 32)}
@@ -25,35 +29,41 @@ FITTING, RATE = 40, 0.03  # steps of Adam that fit a latent to its picture, and 
 PRESENT = 1e-6
 
 
-class Scheme(NamedTuple):
+class Noise(NamedTuple):
     """How a key is written into noise (n, c, h, w), and how it is looked for there."""
 
     write: Callable[[np.ndarray, bytes], np.ndarray]
     find: Callable[[np.ndarray, bytes], list[Shaded]]
 
 
-SCHEMES = {"gaussian-shading": Scheme(shade, recognise), "tree-ring": Scheme(imprint, detect)}
-DEFAULT = "gaussian-shading"
+NOISES = {"gaussian-shading": Noise(shade, recognise), "tree-ring": Noise(imprint, detect)}
+DEFAULT = "guidance"
+SCHEMES = (DEFAULT, *NOISES)
 
 
-def scheme_of(name: str) -> Scheme:
-    """The marking scheme of that name. Raises UserError."""
+def check_scheme(name: str) -> None:
+    """Raises UserError unless there is a scheme of that name."""
     if name not in SCHEMES:
         raise UserError(
-            f"{name!r} is no scheme of marking noise; there are {' and '.join(SCHEMES)} "
-            "(after --noise-mark the next word is read as one: give prompts first)"
+            f"{name!r} is no scheme of marking generation; there are {', '.join(SCHEMES)} "
+            "(after --generation-mark the next word is read as one: give prompts first)"
         )
-    return SCHEMES[name]
 
 
-def marked_noise(
+def marking(
     pipeline: str, seeds: Sequence[int], key: bytes, scheme: str | None = DEFAULT
-) -> torch.Tensor | None:
-    """The seeds' noise with the key in it, for `generate(..., start=)`; None without a scheme."""
+) -> dict[str, Any]:
+    """What to give to `generate(prompts, seeds, ...)` for pictures with the key's mark.
+
+    Nothing without a scheme. Raises UserError for an unknown one.
+    """
     if scheme is None:
-        return None
+        return {}
+    check_scheme(scheme)
+    if scheme == DEFAULT:
+        return {"guide": guide_of(key)}
     plain = noise(SHAPES[pipeline], generators(seeds)).numpy()
-    return torch.from_numpy(scheme_of(scheme).write(plain, key))
+    return {"start": torch.from_numpy(NOISES[scheme].write(plain, key))}
 
 
 def recovered_noise(model: Any, images: np.ndarray, steps: int = STEPS) -> np.ndarray:
@@ -86,21 +96,23 @@ def fitted_latents(model: Any, images: np.ndarray, steps: int = FITTING) -> torc
     return latents.detach()
 
 
-def find_noise_mark(
-    model: Any, images: np.ndarray, key: bytes, scheme: str = DEFAULT
-) -> list[Shaded]:
-    """How well the noise behind each picture agrees with a key."""
-    return scheme_of(scheme).find(recovered_noise(model, images), key)
+def find_mark(model: Any, images: np.ndarray, key: bytes, scheme: str = DEFAULT) -> list[Shaded]:
+    """How well each picture (n, h, w, 3) uint8, or the noise behind it, agrees with a key."""
+    check_scheme(scheme)
+    if scheme == DEFAULT:
+        return find_cells(images, key)
+    return NOISES[scheme].find(recovered_noise(model, images), key)
 
 
-def look_for_noise_marks(
+def look_for_marks(
     files: Sequence[str], pipeline: str, scheme: str = DEFAULT
 ) -> list[dict[str, Any]]:
-    """`pellucid noise-mark`: one row a file, with this machine's key.
+    """`pellucid generation-mark`: one row a file, with this machine's key.
 
     The p-value is the least of the pipelines' that were tried, times their number. What does not
-    say *present* is inconclusive: JPEG is enough to wash this mark out. Raises UserError for a
-    file that is no picture, an unknown pipeline or scheme, and where there are no keys.
+    say *present* is inconclusive: JPEG washes a mark of the noise out, and moving the picture one
+    of guidance. Raises UserError for a file that is no picture, an unknown pipeline or scheme, and
+    where there are no keys.
     """
     from safety.keys import keys
     from toolkit.pipelines import load_pipeline
@@ -108,7 +120,7 @@ def look_for_noise_marks(
     from toolkit.studies.generate import chosen_pipelines
     from toolkit.studies.unclip_lab import read_picture
 
-    scheme_of(scheme)
+    check_scheme(scheme)
     names, images = chosen_pipelines(pipeline), np.stack([read_picture(name) for name in files])
     folder = home() / "keys"
     if not folder.is_dir():
@@ -117,11 +129,14 @@ def look_for_noise_marks(
             "or name their home with PELLUCID_HOME"
         )
     key = keys(folder).watermark
-    found = {name: find_noise_mark(load_pipeline(name), images, key, scheme) for name in names}
+    if scheme == DEFAULT:  # one test, whatever drew the picture
+        found = {pipeline: find_cells(images, key)}
+    else:
+        found = {name: find_mark(load_pipeline(name), images, key, scheme) for name in names}
     rows = []
     for index, file in enumerate(files):
-        best = min(names, key=lambda name: found[name][index].p_value)
-        p = min(1.0, found[best][index].p_value * len(names))
+        best = min(found, key=lambda name: found[name][index].p_value)
+        p = min(1.0, found[best][index].p_value * len(found))
         rows.append({
             "file": file, "verdict": "present" if p < PRESENT else "inconclusive", "p_value": p,
             "pipeline": best, "agreement": round(found[best][index].agreement, 2),
