@@ -41,7 +41,7 @@ def test_a_verifier_that_believes_everything_catches_nothing(kind: str) -> None:
 
 
 def test_false_alarms_of_one_key_on_every_picture_count_as_one_key() -> None:
-    from benchmarks._safety_noise import _alarms
+    from benchmarks._safety_generation import _alarms
 
     null = np.full((50, 40), 0.5)
     null[7] = 0.0005  # a key that agrees with what all pictures share
