@@ -137,9 +137,9 @@ def _table(lines: Rows) -> str:
 
 
 def _thief_table(lines: Rows) -> str:
-    does = {"stolen": "subtracted from marked pictures", "forged": "added to clean pictures"}
-    head = ("what the thief holds", "what is done with the pattern", "watermark",
-            "found at 0.1 % FPR", "says present itself", "PSNR, dB", "SSIM")  # fmt: skip
+    does = {"stolen": "subtracted from marked", "forged": "added to clean"}
+    head = ("what the thief holds", "the pattern is", "watermark", "found at 0.1 % FPR",
+            "says present itself", "PSNR, dB", "SSIM")  # fmt: skip
     return table(head, [
         (escape(line["label"]), does[line["kind"]], escape(line["system"]),
          percent(line["detected"]), percent(line["present"]), _number(line["psnr"], 1),
@@ -218,8 +218,8 @@ def page(facts: dict[str, Any], manifest: dict[str, Any]) -> tuple[str, dict[str
         f"<h2>At a glance</h2>{_glance(facts)}<ul>{left}</ul>"
         f"<details><summary>the same in sentences</summary><ul>{lines}</ul></details>"
         f"{''.join(sections)}"
-        '<h2>What it does not show</h2><p>Attackers who know the scheme, or who train a network '
-        "against it, are not here. Our networks know small drawn portraits: on photographs their "
+        '<h2>What it does not show</h2><p>Attackers who train a network against a '
+        "detector, or who can ask it as often as they like, are not here. Our networks know small drawn portraits: on photographs their "
         "regeneration is coarse, and a better one costs less quality.</p></main></body></html>\n"
     ), plots  # fmt: skip
 
