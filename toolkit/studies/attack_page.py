@@ -219,8 +219,9 @@ def page(facts: dict[str, Any], manifest: dict[str, Any]) -> tuple[str, dict[str
         f"<details><summary>the same in sentences</summary><ul>{lines}</ul></details>"
         f"{''.join(sections)}"
         '<h2>What it does not show</h2><p>Attackers who train a network against a '
-        "detector, or who can ask it as often as they like, are not here. Our networks know small drawn portraits: on photographs their "
-        "regeneration is coarse, and a better one costs less quality.</p></main></body></html>\n"
+        "detector, or who can ask it as often as they like, are not here. Our networks know small "
+        "drawn portraits: on photographs their regeneration is coarse, and a better one costs less "
+        "quality.</p></main></body></html>\n"
     ), plots  # fmt: skip
 
 
