@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -138,32 +138,51 @@ class Likeness:
     def __call__(
         self, stage: str, texts: Sequence[str] | None, vectors: np.ndarray
     ) -> list[list[Finding]]:
-        return [[self._one(stage, scores)] for scores in self.scores(vectors)]
+        return [[recognised(self, stage, scores)] for scores in self.scores(vectors)]
 
-    def _one(self, stage: str, scores: np.ndarray) -> Finding:
-        if not np.isfinite(scores).all():
-            why = f"the check {self.name} gave no usable score of the {stage}"
-            return Finding(self.name, stage, float("nan"), 0.0, "error", why)
-        # Whoever withholds consent comes first, however near somebody is who has given it.
-        open_to = np.array([p.allows(self.today, self.purpose) for p in self.registry.people])
-        barred = np.where(open_to, -np.inf, scores)
-        index = int(barred.argmax() if barred.max() >= 0 else scores.argmax())
-        score, person = float(scores[index]), self.registry.people[index]
-        allowed = bool(open_to[index])
-        verdict: Verdict = "pass"
-        reason = f"(margin {score:.2f}, under 0)"
-        if score < 0:
-            reason = f"the {stage} is like nobody in the registry {reason}"
-        else:
-            verdict = "pass" if allowed else "flag"
-            reason = (
-                f"the {stage} is like {person.name}, who "
-                f"{person.standing(self.today, self.purpose)} (margin {score:.2f}, from 0 up)"
-            )
-        return Finding(
-            self.name, stage, score, 0.0, verdict, reason, self.calibration, person.name,
-            exempt=allowed,
-        )  # fmt: skip
+
+class Seen(Protocol):
+    """A check that gives each person of its registry a margin."""
+
+    @property
+    def registry(self) -> Registry: ...
+    @property
+    def calibration(self) -> dict[str, Any]: ...
+    @property
+    def today(self) -> date | None: ...
+    @property
+    def purpose(self) -> str | None: ...
+    @property
+    def name(self) -> str: ...
+
+
+def recognised(check: Seen, stage: str, margins: np.ndarray) -> Finding:
+    """What margins (people,) of one item say; somebody is recognised from 0 up.
+
+    Whoever withholds consent comes first, however near somebody is who has given it. A finding of
+    nobody names no real person as the nearest: runs keep findings, and may be passed on.
+    """
+    if not np.isfinite(margins).all():
+        why = f"the check {check.name} gave no usable score of the {stage}"
+        return Finding(check.name, stage, float("nan"), 0.0, "error", why)
+    people = check.registry.people
+    allowed = np.array([person.allows(check.today, check.purpose) for person in people])
+    barred = np.where(allowed, -np.inf, margins)
+    index = int(barred.argmax() if barred.max() >= 0 else margins.argmax())
+    score, person, through = float(margins[index]), people[index], bool(allowed[index])
+    verdict: Verdict = "pass"
+    concept = person.name if score >= 0 or person.entry is None else ""
+    if score < 0:
+        reason = f"the {stage} is like nobody in the registry (margin {score:.2f}, under 0)"
+    else:
+        verdict = "pass" if through else "flag"
+        reason = (
+            f"the {stage} is like {person.name}, who "
+            f"{person.standing(check.today, check.purpose)} (margin {score:.2f}, from 0 up)"
+        )
+    return Finding(
+        check.name, stage, score, 0.0, verdict, reason, check.calibration, concept, exempt=through
+    )
 
 
 def _faces(registry: Registry, space: Space) -> np.ndarray:

@@ -16,6 +16,7 @@ FORMAT = "pellucid-policy/1"
 DEFAULT = Path(__file__).parent / "policies" / "default.json"
 CHECKS = (
     "restricted_prompt", "name_in_prompt", "restricted_image", "restricted_photograph", "likeness",
+    "face_likeness",
 )  # fmt: skip
 KEYS = ("format", "name", "version", "required", "actions", "thresholds", "note")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,10 +19,13 @@ from safety import (
     RestrictedImage,
     RestrictedPrompt,
 )
+from safety.faces import FaceLikeness, FaceScores
 from safety.likeness import Space
+from safety.vault import Contents
 from toolkit.clip import WEIGHTS, Clip
 from toolkit.errors import UserError
-from toolkit.people import everybody, people, with_people
+from toolkit.faces import HOW, known_faces
+from toolkit.people import FACES, everybody, people, with_people
 
 WORDS = {
     "bare shoulders": (
@@ -49,9 +53,10 @@ def load_checkpoint_guard(
 ) -> Guard:
     """The guard of real checkpoints, whose pictures the world's CLIP and its checks can't judge.
 
-    Words and names of prompts as in the world; pictures by open_nsfw. Raises UserError where the
-    policy requires that and it is not installed, before anything is drawn, and safety.BadPolicy
-    for a policy that has no rules for checkpoints.
+    Words and names of prompts as in the world; pictures by open_nsfw, and by faces as soon as
+    somebody was added to the registry by theirs. Raises UserError where the policy or the registry
+    requires what is not installed, before anything is drawn, and safety.BadPolicy for a policy
+    that has no rules for checkpoints.
     """
     from safety.photographs import OpenNsfw, RestrictedPhotograph, installed
 
@@ -62,10 +67,58 @@ def load_checkpoint_guard(
             "open_nsfw, which is not installed, so nothing is drawn; install it with: "
             "pip install 'pellucid[photographs]'"
         )
-    names = NameInPrompt(everybody(Registry.load(folder), people()), purpose=purpose)
-    checks = (RestrictedPrompt(WORDS, ()), names, RestrictedPhotograph())
-    scores = OpenNsfw() if installed() else _no_scores
+    added = people()
+    names = NameInPrompt(everybody(Registry.load(folder), added), purpose=purpose)
+    checks = [RestrictedPrompt(WORDS, ()), names, RestrictedPhotograph()]
+    scores: Callable[[np.ndarray], np.ndarray] = OpenNsfw() if installed() else _no_scores
+    known = _faces(policy, added)
+    if known is not None:
+        policy = _with_faces(policy)
+        checks.append(FaceLikeness(known.registry, purpose=purpose))
+        scores = _beside(scores, known)
     return Guard(policy, checks, lambda texts: np.zeros((len(texts), 1)), scores)
+
+
+def unchecked(guard: Guard) -> list[str]:
+    """What nothing looks for in pictures of real checkpoints."""
+    return list(UNCHECKED[1:] if "face_likeness" in guard.checks else UNCHECKED)
+
+
+def _faces(policy: Policy, added: Contents) -> FaceScores | None:
+    """Everyone who was added by faces, and the models that read them; None where nobody needs it.
+
+    Raises UserError where a policy or a person asks for faces and the models are not at hand, or
+    are others than those that somebody was added with.
+    """
+    wanted = {n for one in added.people for n in one.templates if n.startswith(FACES)}
+    if not wanted and "face_likeness" not in policy.checks_for(CHECKPOINT):
+        return None
+    found = known_faces()
+    if found is None:
+        who = "people in the registry were added by" if wanted else "the policy requires"
+        raise UserError(f"{who} faces, which nothing here can read, so nothing is drawn; {HOW}")
+    if wanted - {found.id}:
+        raise UserError(
+            "somebody in the registry was added with other models of faces, so nothing is drawn; "
+            "take those again with pellucid consent faces, or delete and add that person"
+        )
+    return FaceScores(added.registry(found.id), found)
+
+
+def _with_faces(policy: Policy) -> Policy:
+    """The policy, asking for faces too: whoever was added by theirs is looked for under any."""
+    own = policy.checks_for(CHECKPOINT)
+    if "face_likeness" in own:
+        return policy
+    required = {**policy.required, CHECKPOINT: (*own, "face_likeness")}
+    return replace(policy, required=required, actions={"face_likeness": "block", **policy.actions})
+
+
+def _beside(
+    scores: Callable[[np.ndarray], np.ndarray], faces: FaceScores
+) -> Callable[[np.ndarray], np.ndarray]:
+    """Scores of open_nsfw in the first column, everybody's of their faces in the others."""
+    return lambda images: np.concatenate([scores(images), faces(images)], 1)
 
 
 def _no_scores(images: np.ndarray) -> np.ndarray:

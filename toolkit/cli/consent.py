@@ -27,6 +27,9 @@ def add(commands) -> None:
     _add(what)
     listed = _sub(what, "list", "everyone in the registry, and its false alarms", run_list)
     listed.add_argument("--unmeasured", action="store_true", help="do not load CLIP for the rates")
+    faces = _sub(what, "faces", "read faces in photographs by these models, from now on", run_faces)
+    faces.add_argument("detector", help="YuNet's weights, ONNX, from OpenCV's model zoo")
+    faces.add_argument("recogniser", help="SFace's weights, ONNX, from there too")
     _named(what, "show", "one person, with what was measured", run_show)
     _named(what, "revoke", "take consent back, from now on", run_revoke)
     own = _named(what, "receipt", "what a person may keep: proof and opening of their entry",
@@ -57,6 +60,10 @@ def _add(what) -> None:
     one.add_argument(
         "--images", nargs="+", default=[], metavar="FILE", help="portraits that show them"
     )
+    one.add_argument(
+        "--photographs", nargs="+", default=[], metavar="FILE",
+        help="real pictures with one face each, for real checkpoints (see: consent faces)",
+    )  # fmt: skip
     one.add_argument("--scope", help="what consent is to, in words (any portrait)")
     one.add_argument("--purpose", help="what it is for, several apart by commas (any purpose)")
     one.add_argument("--expires", metavar="DAY", help="its last day, as 2027-12-31 (never)")
@@ -84,10 +91,17 @@ def run_add(args: argparse.Namespace) -> int:
     from toolkit.studies.consent import add_person
 
     found = add_person(
-        args.name, images=args.images, consents=args.consents, scope=args.scope,
+        args.name, images=args.images, photographs=args.photographs, consents=args.consents,
+        scope=args.scope,
         purpose=args.purpose, expires=args.expires, proof=args.proof, seed=args.seed, say=say,
     )  # fmt: skip
     return _show(found, args.json)
+
+
+def run_faces(args: argparse.Namespace) -> int:
+    from toolkit.studies.consent import take_faces
+
+    return _show(take_faces(args.detector, args.recogniser), args.json)
 
 
 def run_show(args: argparse.Namespace) -> int:

@@ -63,6 +63,9 @@ def add(commands) -> None:
         "--generation-mark", nargs="?", const="guidance", metavar="SCHEME",
         help="also mark while drawing: guidance (if none is named), gaussian-shading, tree-ring",
     )  # fmt: skip
+    draw.add_argument(
+        "--purpose", help="what the pictures are for: consent for other purposes does not count"
+    )
     draw.add_argument("--out", default="runs/generate", help="the run's folder (runs/generate)")
     draw.add_argument("--replace", action="store_true", help="replace a run of that name")
     draw.add_argument("--json", action="store_true", help="print one object a picture")
@@ -99,6 +102,7 @@ def run_generate(args: argparse.Namespace) -> int:
         guidance=args.guidance,
         picture=args.picture,
         generation_mark=args.generation_mark,
+        purpose=args.purpose,
     )
     if args.json:
         show_json(rows)

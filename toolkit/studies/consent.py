@@ -24,6 +24,7 @@ def add_person(
     name: str,
     *,
     images: Sequence[str] = (),
+    photographs: Sequence[str] = (),
     consents: bool,
     scope: str | None = None,
     purpose: str | None = None,
@@ -34,9 +35,10 @@ def add_person(
 ) -> dict[str, Any]:
     """Keep a person in this machine's registry; from then on the guard looks for them.
 
-    `images` are portraits of the world that show them. The document of `proof` is read once: its
-    SHA-256 is kept, not the document. Raises UserError or BadRegistry, before anything is kept,
-    for pictures or a proof that can't be read and for a name that is there.
+    `images` are portraits of the world that show them, `photographs` pictures with one face each,
+    for which models of faces must be known (toolkit.faces). The document of `proof` is read once:
+    its SHA-256 is kept, not the document. Raises UserError or BadRegistry, before anything is
+    kept, for pictures or a proof that can't be read and for a name that is there.
     """
     from safety import Person
     from safety.consent import entrust
@@ -56,7 +58,9 @@ def add_person(
     if consents and not person.allows():
         raise UserError(f"consent until {expires} is over; give a day to come")
     people().free(person.name)
+    faces = _face_templates(photographs) if photographs else {}
     templates, evidence = _templates(images, seed, say) if images else ({}, {})
+    templates |= faces
     if not templates:
         say("without pictures only the name is looked for, in prompts")
     hits, count = blocked_by_name(person.name)
@@ -93,6 +97,27 @@ def _templates(
     for index in odd_ones(check, vectors, gate):
         say(f"{images[index]} is unlike the others; is it the same person?")
     return {clip.hash: vectors}, {"gate": gate, "rates": rates}
+
+
+def _face_templates(files: Sequence[str]) -> dict[str, np.ndarray]:
+    """Embeddings of the one face of each picture. Raises UserError naming a picture without."""
+    from toolkit.faces import HOW, known_faces
+    from toolkit.studies.embed import read_picture
+
+    faces = known_faces()
+    if faces is None:
+        raise UserError(f"nothing here can read faces in photographs; {HOW}")
+    rows = []
+    for file in files:
+        try:
+            data = Path(file).read_bytes()
+        except OSError as error:
+            raise UserError(f"the picture {file} can't be read ({error.strerror})") from None
+        found = faces(np.asarray(read_picture(Path(file), data)))
+        if len(found) != 1:
+            raise UserError(f"{file} shows {len(found)} faces; give pictures of that person alone")
+        rows.append(found[0])
+    return {faces.id: np.array(rows, np.float32)}
 
 
 def _check(clip: Any) -> Likeness:
@@ -141,6 +166,13 @@ def show_person(name: str) -> dict[str, Any]:
     """One person with what was measured when they were added."""
     one = people().named(name)
     return _told(one) | {"evidence": dict(one.evidence)}
+
+
+def take_faces(detector: str, recogniser: str) -> dict[str, Any]:
+    """Use YuNet's and SFace's weights from these files, from now on."""
+    from toolkit.faces import use_faces
+
+    return {"faces": use_faces(detector, recogniser).id}
 
 
 def revoke_consent(name: str) -> dict[str, Any]:

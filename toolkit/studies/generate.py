@@ -222,28 +222,31 @@ def open_door(
     say: Callable[[str], None] = lambda text: None,
     prior: str = "diffusion",
     checkpoint: Checkpoint | None = None,
+    purpose: str | None = None,
 ) -> Door:
     """Load what drawing into a run needs; keys and certificate are made on first use.
 
     `prior` is unCLIP's; `checkpoint` draws in place of both pipelines (toolkit.pipelines.
-    checkpoints). Raises UserError for weights or keys that are missing or damaged.
+    checkpoints); consent that names other purposes than `purpose` does not count. Raises UserError
+    for weights or keys that are missing or damaged.
     """
     from safety.keys import keys
     from toolkit.clip import load_clip
-    from toolkit.guarding import UNCHECKED, load_checkpoint_guard, load_guard
+    from toolkit.guarding import load_checkpoint_guard, load_guard, unchecked
     from toolkit.judges import load_judge
 
     folder = home() / "keys"
     if not folder.exists():
         say(f"making a watermark key and a development certificate in {folder}")
     if checkpoint is not None:
-        guard = load_checkpoint_guard()
+        guard = load_checkpoint_guard(purpose=purpose)
         run.manifest["checkpoint"] = {"name": checkpoint.name, "kind": checkpoint.kind}
-        run.manifest["unchecked"] = list(UNCHECKED)
-        say(f"not checked in pictures of {checkpoint.name}: {'; '.join(UNCHECKED)}")
+        run.manifest["unchecked"] = unchecked(guard)
+        say(f"not checked in pictures of {checkpoint.name}: {'; '.join(unchecked(guard))}")
         return Door(run, None, None, guard, keys(folder), prior, checkpoint)
     clip = load_clip()
-    return Door(run, clip, load_judge("cnn"), load_guard(clip), keys(folder), prior)
+    guard = load_guard(clip, purpose=purpose)
+    return Door(run, clip, load_judge("cnn"), guard, keys(folder), prior)
 
 
 def chosen_pipelines(name: str) -> tuple[str, ...]:
@@ -272,6 +275,7 @@ def generate_run(
     guidance: float | None = None,
     picture: str | None = None,
     generation_mark: str | None = None,
+    purpose: str | None = None,
 ) -> list[dict[str, Any]]:
     """`pellucid generate`: a run of the prompts, `count` seeds each. Returns one row a picture.
 
@@ -319,8 +323,9 @@ def generate_run(
     config |= {"prior": prior} if "unclip" in names else {}
     config |= {"picture": Path(picture).name} if picture else {}
     config |= {"generation_mark": generation_mark} if generation_mark else {}
+    config |= {"purpose": purpose} if purpose else {}
     with RunWriter(out, "pellucid generate", config, replace) as run:
-        door = open_door(run, say, prior, checkpoint)
+        door = open_door(run, say, prior, checkpoint, purpose)
         samples, most = [], checkpoint_batch(checkpoint) if checkpoint else BATCH
         for name in names:
             say(f"{name}: {len(texts)} pictures")
