@@ -8,6 +8,7 @@ from collections.abc import Callable
 from types import ModuleType
 
 from benchmarks import _safety_bypass as bypass
+from benchmarks import _safety_consent as consent
 from benchmarks import _safety_copies as copies
 from benchmarks import _safety_forgeries as forgeries
 from benchmarks import _safety_generation as generation
@@ -24,6 +25,7 @@ PARTS: tuple[tuple[ModuleType, Callable], ...] = (
     (forgeries, forgeries.forgeries),
     (copies, copies.memorised),
     (guard, guard.guard_outputs),
+    (consent, consent.consent_likeness),
     (bypass, bypass.bypasses),
     (mark, mark.mark_robust),
     (mark, mark.mark_small),

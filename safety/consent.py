@@ -33,45 +33,49 @@ def entrust(
     for model, rows in templates.items():
         if not np.isfinite(rows).all() or rows.size == 0:
             raise BadRegistry(f"the templates of {person.name!r} in {model} are no numbers")
-    vault.read().free(person.name)
-    settle(vault, ledger)
     one = Entrusted(replace(person, templates=NO_TEMPLATES), templates, evidence or {})
-    entry = ledger.append({"kind": "consent", "commitment": one.commitment()})
-    one = replace(one, person=replace(one.person, entry=entry))
-    vault.put(one)
+    with vault.turn():
+        vault.read().free(person.name)
+        _settle(vault, ledger)
+        entry = ledger.append({"kind": "consent", "commitment": one.commitment()})
+        one = replace(one, person=replace(one.person, entry=entry))
+        vault.put(one)
     return one
 
 
 def revoke(vault: Vault, ledger: Ledger, name: str) -> Entrusted:
     """Take consent back. It counts from this call on; then it is logged."""
-    one = vault.read().named(name)
-    if not one.person.consents:
-        raise BadRegistry(f"{one.person.name!r} has not consented, so nothing can be revoked")
-    if one.person.revoked:
-        raise BadRegistry(f"consent of {one.person.name!r} is revoked already")
-    one = replace(one, person=replace(one.person, revoked=True))
-    vault.put(one)
-    ledger.append({"kind": "revocation", "commitment": one.commitment()})
+    with vault.turn():
+        one = vault.read().named(name)
+        if not one.person.consents:
+            raise BadRegistry(f"{one.person.name!r} has not consented, so nothing can be revoked")
+        if one.person.revoked:
+            raise BadRegistry(f"consent of {one.person.name!r} is revoked already")
+        one = replace(one, person=replace(one.person, revoked=True))
+        vault.put(one)
+        ledger.append({"kind": "revocation", "commitment": one.commitment()})
     return one
 
 
 def forget(vault: Vault, ledger: Ledger, name: str) -> Receipt:
     """Delete a person's name, facts, templates, salt and key, log that, and give the receipt."""
-    commitment = vault.forget(vault.read().named(name).id)
-    settle(vault, ledger, but=commitment)
-    return _logged(vault, ledger, commitment)
+    with vault.turn():
+        commitment = vault.forget(vault.read().named(name).id)
+        return _settle(vault, ledger)[commitment]
 
 
-def settle(vault: Vault, ledger: Ledger, but: str = "") -> None:
+def settle(vault: Vault, ledger: Ledger) -> None:
     """Log deletions that were cut short between deleting and logging."""
+    with vault.turn():
+        _settle(vault, ledger)
+
+
+def _settle(vault: Vault, ledger: Ledger) -> dict[str, Receipt]:
+    """The receipts of all deletions that are owed to the ledger, by commitment."""
+    found = {}
     for commitment in vault.read().owed:
-        if commitment != but:
-            _logged(vault, ledger, commitment)
-
-
-def _logged(vault: Vault, ledger: Ledger, commitment: str) -> Receipt:
-    found = record_deletion(ledger, commitment, "person")
-    vault.settled(commitment)
+        found[commitment] = record_deletion(ledger, commitment, "person")
+        vault.settled(commitment)
     return found
 
 

@@ -122,6 +122,8 @@ class Likeness:
             offsets=np.concatenate([self.offsets, np.full(count, np.inf)]),
             gate=np.concatenate([np.broadcast_to(self.gate, len(old.people)), gates]),
         )
+        if not len(impostors):
+            return merged
         found = _measured(merged, impostors, np.zeros((0, impostors.shape[1])))
         return replace(merged, calibration=self.calibration | found)
 

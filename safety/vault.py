@@ -190,10 +190,16 @@ class Vault:
     # Writing -------------------------------------------------------------------------------
 
     @contextmanager
-    def _holding(self) -> Iterator[None]:
+    def turn(self) -> Iterator[None]:
+        """For what takes several steps, the ledger's among them: one process after the other."""
+        with self._holding("turn"):
+            yield
+
+    @contextmanager
+    def _holding(self, name: str = "lock") -> Iterator[None]:
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with locked(self.folder / "lock"):
+            with locked(self.folder / name):
                 yield
         except OSError as error:
             raise self._broken(error) from None
@@ -255,8 +261,8 @@ class Vault:
         if rotate:
             self._take_next()
         kept = {self._file(file) for file, _ in rows.values()}
-        for path in (self.folder / "people").glob("*.sealed"):
-            if path not in kept:
+        for path in (*self.folder.glob("people/*"), *self.folder.glob(".*.part")):
+            if path not in kept:  # files of the deleted, and what killed writers left
                 path.unlink(missing_ok=True)
 
     def _take_next(self) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import stat
+import subprocess
+import sys
 from datetime import date
 from pathlib import Path
 
@@ -194,6 +196,17 @@ def test_a_deletion_cut_short_anywhere_is_finished(house: House, monkeypatch) ->
     assert len(list((house.folder / "registry" / "people").iterdir())) == 1
 
 
+def test_what_killed_writers_left_is_swept(house: House) -> None:
+    left = [house.folder / "registry" / ".registry.json.x.part",
+            house.folder / "registry" / "people" / ".ab.sealed.x.part",
+            house.folder / "registry" / "people" / "ab.sealed"]  # fmt: skip
+    for path in left:
+        path.write_bytes(b"x")
+    assert len(house.vault.read().people) == 3
+    house.vault.put(house.vault.read().people[0])
+    assert not [path for path in left if path.exists()] and len(house.vault.read().people) == 3
+
+
 def test_a_cut_before_the_index_changes_nothing(house: House, monkeypatch) -> None:
     import safety.vault
 
@@ -255,6 +268,66 @@ def test_a_persons_own_receipt_opens_the_commitment(house: House) -> None:
         strange.append({"kind": "test", "value": value})
     with pytest.raises(BadRegistry, match="no entry of 'Emil Okafor'"):
         opening(one, strange)
+
+
+WRITER = """
+import sys
+from pathlib import Path
+import numpy as np
+from safety import Ledger, Person
+from safety.consent import entrust, forget
+from safety.vault import NO_TEMPLATES, Vault
+folder, mark = Path(sys.argv[1]), sys.argv[2]
+vault, rows = Vault(folder / "registry", folder / "keys"), {"m": np.ones((3, 4), np.float32)}
+ledger = Ledger(folder / "ledger", bytes(range(32)))
+for number in range(int(sys.argv[3])):
+    name = f"person {mark}{number}"
+    entrust(vault, ledger, Person(name, False, NO_TEMPLATES), rows)
+    print(name, flush=True)
+    if number % 2:
+        forget(vault, ledger, name)
+        print("-" + name, flush=True)
+"""
+
+
+def writing(folder: Path, mark: str, count: int) -> subprocess.Popen:
+    command = [sys.executable, "-c", WRITER, str(folder), mark, str(count)]
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]
+    )
+
+
+def done(lines: list[str]) -> set[str]:
+    """Names that were said to be kept, less those said to be deleted."""
+    return {one for one in lines if one[0] != "-"} - {one[1:] for one in lines if one[0] == "-"}
+
+
+def test_several_processes_write_at_once(house: House) -> None:
+    at_work = [writing(house.folder, mark, 6) for mark in "abc"]
+    told = [line for one in at_work for line in one.communicate()[0].splitlines()]
+    assert [one.returncode for one in at_work] == [0] * 3
+    names = [one.person.name for one in house.vault.read().people]
+    assert sorted(names) == sorted({*NAMES, *done(told)}) and len(names) == 3 + 9
+    assert house.ledger.verify().ok and len(house.ledger.entries()) == 3 + 18 + 9
+
+
+def test_a_kill_at_any_moment_loses_nothing_that_was_said(house: House) -> None:
+    rng, told = np.random.default_rng(2), []
+    for number in range(5):
+        one = writing(house.folder, f"{number}-", 10_000)
+        assert one.stdout is not None
+        for _ in range(int(rng.integers(1, 12))):
+            told.append(one.stdout.readline().strip())
+        one.kill()
+        told += one.communicate()[0].splitlines()
+        found = house.vault.read()
+        names = {one.person.name for one in found.people}
+        assert done(told) <= names, "what was kept is there"
+        gone = {line[1:] for line in told if line[0] == "-"}
+        assert not gone & names, "what was deleted stays so"
+        assert len(names - done(told) - set(NAMES)) <= number + 1, "one at most was cut short"
+        settle(house.vault, Ledger(house.folder / "ledger", SIGNER))
+        assert not house.vault.read().owed and house.ledger.verify().ok
 
 
 # People ------------------------------------------------------------------------------------

@@ -51,6 +51,7 @@ def made(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Added:
     added = Added(tmp_path_factory.mktemp("consent"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PELLUCID_HOME", str(added.home))
+        patch.setattr("toolkit.studies.enrol.SITTERS", 36)
         words = ["consent", "add", NAME, "--withheld", "--proof", added.proof]
         assert main([*words, "--images", *added.files]) == 0
     return added
@@ -89,6 +90,10 @@ def test_sittings_are_caught_and_others_let_through(added: Added) -> None:
     assert facts["people"] == 13 and facts["impostors"] == 600
     low, high = facts["fpir_ci95"]
     assert low <= strangers.mean() <= high or interval(strangers)[1] >= low
+    vectors = guard.encode_image(render_all(sample("test", 40, 78, NOTHING)))
+    for row in guard.look("unclip", "image", 40, None, lambda: vectors):
+        told = [one for one in row if one.verdict == "pass"]
+        assert NAME not in str([one.to_json() for one in told]), "runs name nobody they don't show"
 
 
 def test_the_planted_figures_stand_as_before(added: Added, monkeypatch, tmp_path: Path) -> None:
@@ -105,7 +110,7 @@ def test_generate_withholds_the_name_and_the_likeness(added: Added, tmp_path: Pa
     """Through the command: the name is blocked before drawing, what looks like her after."""
     looks = _in_words(added.person)
     words = ["generate", f"a portrait of {NAME}", looks, "--pipeline", "stable-diffusion"]
-    assert main([*words, "--count", "2", "--out", str(tmp_path / "run")]) == 0
+    assert main([*words, "--out", str(tmp_path / "run")]) == 0
     rows = load_run(tmp_path / "run").samples
     named = rows[rows.prompt.str.contains(NAME)]
     assert (named.decision == "block").all() and named.reason.str.contains("not consented").all()
@@ -175,6 +180,10 @@ def test_deletion_through_the_command(added: Added, tmp_path: Path, capsys) -> N
 def test_nothing_is_drawn_with_a_registry_that_cant_be_read(added, tmp_path, capsys) -> None:
     (index,) = (tmp_path / "home").rglob("registry.json")
     index.write_bytes(index.read_bytes()[:-20])
+    from toolkit.studies.checkup import checkup
+
+    (row,) = [one for one in checkup() if one.name == "registry"]
+    assert row.ok == "no" and "can't be read" in row.found
     assert main(["generate", "a doctor", "--out", str(tmp_path / "run")]) == 2
     assert "the registry in" in capsys.readouterr().err and not (tmp_path / "run").exists()
     with pytest.raises(ValueError, match="can't be read"):

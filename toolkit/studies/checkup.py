@@ -159,6 +159,17 @@ def _chromium() -> Check:
     return Check("chromium", "so-so", "none", mend)
 
 
+def _people() -> Check:
+    """Whether the registry of people can be read: without it nothing is drawn."""
+    from toolkit.people import people
+
+    try:
+        count = len(people().people)
+    except ValueError as error:
+        return Check("registry", "no", str(error), "restore it: until then nothing is drawn")
+    return Check("registry", "yes", f"{count} people, encrypted" if count else "nobody was added")
+
+
 def checkup() -> list[Check]:
     """Look at everything; nothing is changed."""
     looks: tuple[Callable[[], Check], ...] = (
@@ -168,6 +179,7 @@ def checkup() -> list[Check]:
         _weights,
         lambda: _writable("runs", Path("runs")),
         lambda: _writable("home", home()),
+        _people,
         _chromium,
     )
     return [look() for look in looks]
