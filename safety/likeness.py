@@ -161,15 +161,17 @@ class Seen(Protocol):
 def recognised(check: Seen, stage: str, margins: np.ndarray) -> Finding:
     """What margins (people,) of one item say; somebody is recognised from 0 up.
 
-    Whoever withholds consent comes first, however near somebody is who has given it. A finding of
-    nobody names no real person as the nearest: runs keep findings, and may be passed on.
+    A real person (one whom a ledger knows) who withholds consent comes first, however near somebody
+    is who has given it. A finding of nobody names no real person as the nearest: runs keep
+    findings, and may be passed on.
     """
     if not np.isfinite(margins).all():
         why = f"the check {check.name} gave no usable score of the {stage}"
         return Finding(check.name, stage, float("nan"), 0.0, "error", why)
     people = check.registry.people
     allowed = np.array([person.allows(check.today, check.purpose) for person in people])
-    barred = np.where(allowed, -np.inf, margins)
+    real = np.array([person.entry is not None for person in people])
+    barred = np.where(real & ~allowed, margins, -np.inf)
     index = int(barred.argmax() if barred.max() >= 0 else margins.argmax())
     score, person, through = float(margins[index]), people[index], bool(allowed[index])
     verdict: Verdict = "pass"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from safety import Likeness, Person, Registry
-from safety.likeness import Space, space_of_faces
+from safety import BadRegistry, Likeness, Person, Registry
+from safety.likeness import Space, recognised, space_of_faces
 
 FACTORS, LEVELS, COSTUME = 8, 4, 8
 D = FACTORS * LEVELS + COSTUME
@@ -75,6 +77,37 @@ def test_whitening_makes_sittings_round(faces) -> None:
     around = (pairs - pairs.mean(1, keepdims=True)).reshape(-1, D) @ space.root
     spread = np.linalg.eigvalsh(np.cov(around.T) * 4 / 3)
     assert 0.6 < spread.min() <= spread.max() < 1.4
+
+
+def test_a_real_person_who_withholds_comes_before_a_nearer_one_who_consents(faces) -> None:
+    registry, strangers, *_ = faces
+    check = Likeness.fit(registry, strangers)
+    margins = np.array([-1.0, 0.1, -1.0, -1.0, 0.3])  # p1 withholds, p4 consents and is nearer
+    assert recognised(check, "image", margins).concept == "p4"
+    people = list(registry.people)
+    people[1] = replace(people[1], entry=7)
+    real = replace(check, registry=Registry(tuple(people), registry.model))
+    found = recognised(real, "image", margins)
+    assert (found.concept, found.verdict, found.exempt) == ("p1", "flag", False)
+    nobody = recognised(real, "image", np.array([-1.0, -0.1, -1.0, -1.0, -1.0]))
+    assert (nobody.concept, nobody.verdict) == ("", "pass") and "p1" not in nobody.reason
+
+
+def test_more_people_join_at_gates_of_their_own(faces) -> None:
+    registry, strangers, pairs, near, identities, sittings = faces
+    space = space_of_faces(strangers, pairs)
+    check = Likeness.fit(registry, strangers, space=space, near=near)
+    who = np.arange(8) % 4
+    added = Registry((Person("new", False, sittings(who, 5), entry=0),), "m")
+    merged = check.joined(added, np.array([0.5]), strangers[1500:])
+    x = np.concatenate([sittings(who, 50), sittings(identities[0], 50)])
+    assert np.array_equal(merged.scores(x)[:, :5], check.scores(x))
+    cosine = space(x) @ (lambda m: m / np.linalg.norm(m))(space(added.people[0].templates).mean(0))
+    assert np.allclose(merged.scores(x)[:, 5], cosine - 0.5)
+    assert (merged.scores(sittings(who, 100))[:, 5] >= 0).mean() > 0.9
+    assert merged.calibration["people"] == 6 and merged.calibration["impostors"] == 500
+    with pytest.raises(BadRegistry, match="of another CLIP"):
+        check.joined(Registry(added.people, "other"), np.array([0.5]), strangers)
 
 
 def test_no_number_is_an_error(faces) -> None:
