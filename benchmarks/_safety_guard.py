@@ -49,7 +49,7 @@ def guard_outputs(seed: int, size: Size) -> Iterator[Found]:
         sys.stderr.write(f"  {system}: {len(asked)} pictures, and both judges on each\n")
         model = load_pipeline(system)
         shown = draw(model.generate, asked, seed)
-        vectors = clip.encode_image(shown.images)
+        vectors = guard.encode_image(shown.images)
         restricted = margins(guard, system, "image", "restricted_image", vectors)
         alike = margins(guard, system, "image", "likeness", vectors)
         flagged = _flagged(guard, system, vectors)

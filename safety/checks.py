@@ -2,7 +2,7 @@
 
 A check has a `name`, the `stages` that it looks at, and `__call__(stage, texts, vectors)` that
 gives one list of findings an item: `texts` are the prompts at the stage "prompt", else None;
-`vectors` (n, d) the embeddings of what is checked.
+`vectors` (n, d) the embeddings of what is checked; of pictures more may stand behind them.
 """
 
 from __future__ import annotations
@@ -96,9 +96,10 @@ class RestrictedPrompt:
 
 @dataclass(frozen=True)
 class RestrictedImage:
-    """Restricted concepts by name, on CLIP image embeddings; `imagined` for edited embeddings.
+    """Restricted concepts by name, in what CLIP sees of a picture; `imagined` in embeddings alone.
 
-    Without `imagined` the same thresholds hold for what a prior made as for what a picture shows.
+    A picture's vectors may say more than its embedding, which is all that there is of what a
+    prior made. Without `imagined` the same concepts hold for both.
     """
 
     concepts: tuple[Concept, ...]

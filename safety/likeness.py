@@ -20,13 +20,16 @@ STRENGTH = 1500.0  # of the verifiers' fit: the inverse of their penalty
 
 @dataclass(frozen=True)
 class Space:
-    """Where faces are compared: embeddings less `mean`, times `root` (d, d), at unit length."""
+    """Where faces are compared: embeddings less `mean`, times `root` (d, d), at unit length.
+
+    Of longer vectors the first d numbers count: whatever else was seen stands behind the embedding.
+    """
 
     mean: np.ndarray
     root: np.ndarray
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
-        z = (np.asarray(x, np.float64) - self.mean) @ self.root
+        z = (np.asarray(x, np.float64)[..., : len(self.mean)] - self.mean) @ self.root
         return z / np.maximum(np.linalg.norm(z, axis=-1, keepdims=True), 1e-12)
 
 

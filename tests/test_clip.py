@@ -77,6 +77,19 @@ def test_embeddings_have_unit_norm_and_ignore_batching(clip):
     assert np.allclose(whole[2:3], clip.encode_image(pictures[2:3]), atol=1e-5)
 
 
+def test_a_close_look_holds_the_embedding_and_every_place(clip):
+    from toolkit.world import render_all, sample
+
+    pictures = render_all(sample("test", 3))
+    changed = pictures.copy()
+    changed[:, 44:, 40:] = 255 - changed[:, 44:, 40:]  # one corner
+    near, other = clip.encode_closely(pictures), clip.encode_closely(changed)
+    assert np.allclose(near[:, : clip.dim], clip.encode_image(pictures), atol=1e-5)
+    moved = np.abs(near - other)[:, clip.dim :].reshape(3, -1, 4, 4).mean((0, 1))
+    assert moved[3, 3] == moved.max() and moved[0, 0] < 0.1 * moved[3, 3]
+    assert np.allclose(near[1:2], clip.encode_closely(pictures[1:2]), atol=1e-4)
+
+
 def test_bad_pictures_and_no_text(clip):
     with pytest.raises(UserError, match="uint8"):
         clip.encode_image(np.zeros((1, 64, 64, 3)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,16 +74,14 @@ class Clip:
         """(n, d) float32 text embeddings of unit norm."""
         return self.encode(texts).embedding.numpy()
 
-    @torch.no_grad()
-    def encode_image(self, images: np.ndarray, batch: int = 64) -> np.ndarray:
-        """(n, h, w, 3) uint8 pictures to (n, d) float32 embeddings of unit norm."""
+    def _batches(self, images: np.ndarray, batch: int) -> Iterator[torch.Tensor]:
+        """The pictures as the image tower takes them."""
         images = np.asarray(images)
         if images.ndim != 4 or images.shape[-1] != 3 or images.dtype != np.uint8:
             raise UserError(
                 f"pictures must be uint8 (n, h, w, 3), got {images.dtype} {images.shape}; "
                 "stack RGB pictures of one size"
             )
-        rows = []
         for start in range(0, len(images), batch):
             part = np.array(images[start : start + batch])  # a copy: torch wants it writable
             x = torch.from_numpy(part).permute(0, 3, 1, 2).float() / 255
@@ -90,8 +89,34 @@ class Clip:
                 x = nn.functional.interpolate(
                     x, (self.size, self.size), mode="bicubic", antialias=True
                 ).clamp(0, 1)
-            rows.append(self.model.encode_image((x - self.mean) / self.std, normalize=True))
+            yield (x - self.mean) / self.std
+
+    @torch.no_grad()
+    def encode_image(self, images: np.ndarray, batch: int = 64) -> np.ndarray:
+        """(n, h, w, 3) uint8 pictures to (n, d) float32 embeddings of unit norm."""
+        rows = [self.model.encode_image(x, normalize=True) for x in self._batches(images, batch)]
         return torch.cat(rows).numpy() if rows else np.zeros((0, self.dim), np.float32)
+
+    @torch.no_grad()
+    def encode_closely(self, images: np.ndarray, batch: int = 64) -> np.ndarray:
+        """(n, d + k) float32: the embeddings, and after them what the tower still sees by place.
+
+        The k are activations of a residual tower's third stage of four (Radford et al. 2021,
+        section 2.4): small things that the embedding, where places are pooled, hardly tells from
+        what is around them. Raises UserError for another kind of tower.
+        """
+        tower = self.model.visual
+        if not hasattr(tower, "layer4"):
+            raise UserError(
+                f"the image tower of {self.name} is no residual network, so its stages can't be "
+                "looked into; give a CLIP that has one"
+            )
+        rows = []
+        for x in self._batches(images, batch):
+            x = tower.layer3(tower.layer2(tower.layer1(tower.stem(x))))  # (n, c, h, w)
+            embedding = nn.functional.normalize(tower.attnpool(tower.layer4(x)), dim=-1)
+            rows.append(torch.cat([embedding, x.flatten(1)], 1))
+        return torch.cat(rows).numpy() if rows else self.encode_image(images)
 
 
 def file_hash(*paths: Path) -> str:

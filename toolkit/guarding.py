@@ -148,8 +148,7 @@ def load_guard(
             raise ValueError("it was fitted for another CLIP")
         concepts: dict[str, list[Concept]] = {"image": [], "text": [], "embedding": []}
         for row in facts["concepts"]:
-            of = "text" if row["site"] == "text" else "image"
-            weights = arrays[f"{of}.{row['name']}"]
+            weights = arrays[f"{row['site']}.{row['name']}"]
             concepts[row["site"]].append(
                 Concept(
                     row["name"],
@@ -174,7 +173,7 @@ def load_guard(
         RestrictedImage(tuple(concepts["image"]), tuple(concepts["embedding"])),
         replace(with_people(likeness, added, innocent), purpose=purpose),
     )
-    return Guard(policy or Policy.load(), checks, clip.encode_text, clip.encode_image)
+    return Guard(policy or Policy.load(), checks, clip.encode_text, clip.encode_closely)
 
 
 def _likeness(registry: Registry, facts: dict, arrays: dict[str, np.ndarray]) -> Likeness:

@@ -27,6 +27,7 @@ from safety import (
     fit_concept,
     unguarded,
 )
+from safety.calibration import fisher, logistic
 from safety.policy import DEFAULT
 
 D = 16
@@ -183,6 +184,39 @@ def test_rates_hold_on_fresh_data(world):
     concept = world.checks[2].concepts[0]
     assert concept.calibration["tpr"] > 0.95
     assert (concept.score(rng.normal(size=(4000, D))) >= concept.threshold).mean() < 0.015
+
+
+def test_a_logistic_concept_depends_on_no_units_and_no_proportions():
+    rng = np.random.default_rng(3)
+    on, off = rng.normal(size=(600, D)) + 3 * np.eye(D)[0], rng.normal(size=(600, D))
+    units = 10.0 ** rng.integers(-3, 3, D)
+    weights = logistic(on, off)
+    assert np.allclose(logistic(on * units, off * units) * units, weights, rtol=1e-2, atol=1e-4)
+    many = logistic(on, np.concatenate([off] * 5))
+    assert many @ weights / np.linalg.norm(many) / np.linalg.norm(weights) > 0.99
+    assert np.abs(weights).argmax() == 0
+    concept = fit_concept("wound", on, off, weigh=logistic, fpr=0.01)
+    assert concept.score(on[:300]).mean() == pytest.approx(1)
+    assert concept.score(off[:300]).mean() == pytest.approx(-1)
+    optimal = fit_concept("wound", on, off, weigh=fisher).calibration["auc"]
+    assert concept.calibration["auc"] > optimal - 0.005  # Fisher's is optimal for such classes
+
+
+def test_shorter_vectors_than_the_check_needs_block(world):
+    """A picture's concept that looks closely is never scored by the embedding alone."""
+    near = replace(world.checks[2].concepts[0], weights=np.ones(D + 5))
+    checks = (*world.checks[:2], RestrictedImage((near,)), world.checks[3])
+    draw, table = _guard(world, checks)
+    table[1] = np.zeros(D)
+    done = draw(["a person"], [1])
+    assert done.batch is None and "restricted_image failed" in done.decisions[0].reason
+
+
+def test_likeness_reads_the_embedding_of_longer_vectors(world):
+    like, rng = world.checks[3], np.random.default_rng(9)
+    x = np.stack([world.faces["Zora Quill"], rng.normal(size=D)])
+    longer = np.concatenate([x, rng.normal(size=(2, 7))], 1)
+    assert np.allclose(like.scores(x), like.scores(longer))
 
 
 def test_review_releases_and_thresholds_override(world):
