@@ -43,17 +43,25 @@ def ledger() -> Ledger:
 def people() -> Contents:
     """Everyone in this machine's registry, nobody where there is none.
 
-    Raises BadRegistry where it can't be read, and UserError where the ledger knows of a revocation
-    or a deletion that it does not: nothing may be drawn then.
+    Raises BadRegistry where it can't be read, and UserError where its ledger does not hold, or
+    knows of a revocation or a deletion that it does not: nothing may be drawn then.
     """
-    from safety import Ledger as Log
     from safety.consent import undone
 
     held = vault()
     if not held.exists():
         return Contents("")
-    contents = held.read()
-    back = undone(contents, Log(home() / "ledger"))
+    contents, log = held.read(), ledger()
+    report = log.verify()
+    problems = [*report.problems]
+    if any(one.person.entry is None or one.person.entry >= report.size for one in contents.people):
+        problems.append("it lacks entries of people in the registry")
+    if problems:
+        raise UserError(
+            f"the ledger of consent in {log.folder} does not hold ({problems[0]}), so nothing is "
+            "drawn; restore it from a copy"
+        )
+    back = undone(contents, log)
     if back:
         raise UserError(
             f"the registry in {held.folder} is older than its ledger: {', '.join(back)} revoked or "

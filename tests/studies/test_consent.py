@@ -19,6 +19,7 @@ from toolkit.cli import main
 from toolkit.clip import load_clip
 from toolkit.errors import UserError
 from toolkit.guarding import load_checkpoint_guard, load_guard
+from toolkit.people import people
 from toolkit.runs import load_run
 from toolkit.world import FACTORS, NOTHING, Portrait, lookalike, moved, render_all, sample
 
@@ -143,8 +144,6 @@ def test_a_real_checkpoint_knows_the_name(added: Added) -> None:
 
 def test_deletion_through_the_command(added: Added, tmp_path: Path, capsys) -> None:
     """Name and templates are in no byte of the home, the receipt holds alone, the guard lets go."""
-    from toolkit.people import people
-
     home, out = tmp_path / "home", tmp_path / "gone.json"
     one = people().named(NAME)
     (templates,) = one.templates.values()
@@ -188,6 +187,20 @@ def test_nothing_is_drawn_with_a_registry_that_cant_be_read(added, tmp_path, cap
     assert "the registry in" in capsys.readouterr().err and not (tmp_path / "run").exists()
     with pytest.raises(ValueError, match="can't be read"):
         load_checkpoint_guard()
+
+
+def test_nothing_is_drawn_with_a_ledger_of_consent_that_was_changed(added, tmp_path) -> None:
+    entries = tmp_path / "home" / "ledger" / "entries.jsonl"
+    whole = entries.read_bytes()
+    for spoiled in (whole.replace(b"consent", b"nothing"), b"", whole[: len(whole) // 2]):
+        entries.write_bytes(spoiled)
+        with pytest.raises(UserError, match="ledger of consent"):
+            people()
+    entries.write_bytes(whole)
+    assert len(people().people) == 1
+    shutil.rmtree(entries.parent)
+    with pytest.raises(UserError, match="lacks entries of people"):
+        load_guard(load_clip())
 
 
 def test_consent_counts_for_its_purpose_until_it_is_revoked(
