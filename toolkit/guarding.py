@@ -81,7 +81,13 @@ def load_checkpoint_guard(
 
 def unchecked(guard: Guard) -> list[str]:
     """What nothing looks for in pictures of real checkpoints."""
-    return list(UNCHECKED[1:] if "face_likeness" in guard.checks else UNCHECKED)
+    names, faces = guard.checks["name_in_prompt"], guard.checks.get("face_likeness")
+    if not isinstance(faces, FaceLikeness) or not isinstance(names, NameInPrompt):
+        return list(UNCHECKED)
+    added = sum(person.entry is not None for person in names.registry.people)
+    missing = added - len(faces.registry.people)
+    rest = list(UNCHECKED[1:])
+    return [f"likeness to {missing} people added without photographs", *rest] if missing else rest
 
 
 def _faces(policy: Policy, added: Contents) -> FaceScores | None:

@@ -210,6 +210,8 @@ def test_somebody_added_by_photographs_is_withheld(models, home, tmp_path, weigh
     assert _decided(guard, scene(face(2), face(5)), scene(), scene(size=(192, 256))) == [
         "block", "allow", "allow",
     ]  # fmt: skip
+    assert main(["consent", "add", "Emil Okafor", "--withheld"]) == 0
+    assert unchecked(load_checkpoint_guard())[0] == "likeness to 1 people added without photographs"
     refs = np.stack([scene(face(2))])
     done = guard(lambda *_a, **_k: pytest.fail("drawn"), CHECKPOINT)(["a"], [1], references=refs)
     assert done.decisions[0].action == "block" and "Nora Lind" in done.decisions[0].reason

@@ -97,6 +97,20 @@ def test_sittings_are_caught_and_others_let_through(added: Added) -> None:
         assert NAME not in str([one.to_json() for one in told]), "runs name nobody they don't show"
 
 
+def test_a_picture_of_somebody_else_is_doubted_and_no_other(added: Added) -> None:
+    from toolkit.studies.enrol import odd_ones
+
+    clip, rng = load_clip(), np.random.default_rng(3)
+    check = load_guard(clip).checks["likeness"]
+    doubted = []
+    for index, one in enumerate(sample("test", 12, 606, NOTHING)):
+        shown = [sitting(one, rng) for _ in range(6)]
+        other = sample("test", 1, 700 + index, NOTHING)[0]
+        vectors = clip.encode_image(render_all([*shown[:2], other, *shown[2:]]))
+        doubted.append(odd_ones(check, vectors, 0.88))
+    assert sum(found == [2] for found in doubted) >= 11, doubted
+
+
 def test_the_planted_figures_stand_as_before(added: Added, monkeypatch, tmp_path: Path) -> None:
     from toolkit.world import FIGURES, sit
 

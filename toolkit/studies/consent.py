@@ -95,7 +95,9 @@ def _templates(
     say(f"setting a gate on other people who are known by {len(images)} pictures")
     gate, rates = gate_for(clip, check.space, len(images), seed)
     for index in odd_ones(check, vectors, gate):
-        say(f"{images[index]} is unlike the others; is it the same person?")
+        say(
+            f"{images[index]} is unlike the others; if it shows somebody else, delete and add again"
+        )
     return {clip.hash: vectors}, {"gate": gate, "rates": rates}
 
 

@@ -24,6 +24,7 @@ MOST = 50  # pictures of one person
 MISSED = 0.01  # of the sittings that set the gate
 SITTERS, FURTHER = 90, 6  # people who set and measure a gate, and their further sittings
 BATCH = 120
+SLACK = 0.1  # below the gate, where a picture is doubted and not merely badly taken
 
 
 def read_sittings(files: Sequence[str]) -> np.ndarray:
@@ -98,13 +99,12 @@ def _rates(same: np.ndarray, alike: np.ndarray, gate: float, count: int) -> dict
 
 
 def odd_ones(check: Likeness, vectors: np.ndarray, gate: float) -> list[int]:
-    """Which of a person's pictures the others would not have known."""
+    """Which of a person's pictures are far from what most of them show."""
     if len(vectors) < 3:
         return []
     z = check.space(vectors)
-    others = z.sum(0) - z
-    others /= np.linalg.norm(others, axis=1, keepdims=True)
-    return [int(i) for i in np.flatnonzero((z * others).sum(1) < gate)]
+    middle = np.median(z, 0)
+    return [int(i) for i in np.flatnonzero(z @ middle < (gate - SLACK) * np.linalg.norm(middle))]
 
 
 def blocked_by_name(name: str) -> tuple[int, int]:
