@@ -24,7 +24,7 @@ from toolkit.studies.attack_systems import (
     bits_needed,
     chosen_systems,
 )
-from toolkit.studies.attack_table import said, table_of
+from toolkit.studies.attack_table import percent, removed_by, said, table_of
 from toolkit.studies.attack_thieves import thieves
 from toolkit.world import render_all, sample
 
@@ -101,6 +101,23 @@ def test_intervals_are_exact_and_quality_stands_beside(broken: dict) -> None:
     # Of Gaussian noise of sigma 5 the decibels are known; what is clipped spares some.
     assert noises[0]["psnr"] == pytest.approx(20 * np.log10(255 / 5), abs=0.6)
     assert noises[0]["false"]["n"] == 12
+
+
+def test_what_removes_a_mark_is_told_by_its_mildest_strength() -> None:
+    def line(attack: str, strength: float, hits: int, decibels: float | None) -> dict:
+        rows = [{"detected": i < hits} for i in range(20)]
+        share = table_of([
+            {"set": "s", "system": "x", "kind": kind, "attack": attack, "strength": strength,
+             "label": f"{attack} {strength:g}", "psnr": decibels, "present": True, "exact": True}
+            | row for kind in ("marked", "unmarked") for row in rows
+        ])  # fmt: skip
+        return share[0]
+
+    lines = [line("jpeg", 50, 20, 30), line("jpeg", 25, 2, 28), line("jpeg", 10, 0, 24),
+             line("noise", 40, 0, 17), line("crop", 0.6, 1, None),
+             line("blur", 3, 9, 27)]  # fmt: skip
+    assert removed_by(lines) == (["jpeg 25", "crop 0.6"], ["noise 40"])  # 9 of 20 is not sure
+    assert percent(lines[0]["detected"]) == "100% [83, 100] of 20"
 
 
 def test_the_page_holds_the_plots_and_nothing_from_outside(broken: dict) -> None:

@@ -104,7 +104,7 @@ def _glance(facts: dict[str, Any]) -> str:
                 *_rogues(lines),
             ))  # fmt: skip
     head = ("mark", "its PSNR", "found untouched", "false alarms, all attacks",
-            "surely removed from more than half by", "averaging, theft: still found",
+            "surely removed from more than half by (mildest)", "averaging, theft: still found",
             "averaging, forgery: clean ones accused", "copy of one mark: clean ones accused"
             )  # fmt: skip
     return table(head, rows)

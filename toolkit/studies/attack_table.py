@@ -58,9 +58,10 @@ def table_of(rows: Rows) -> Rows:
 
 
 def percent(share: dict[str, Any]) -> str:
-    """95 % [88, 98] (n = 60): a share with its exact interval."""
+    """95% [88, 98] of 60: a share with its exact interval."""
     low, high = (100 * end for end in share["ci95"])
-    return f"{100 * share['value']:.0f}% [{low:.0f}, {high:.0f}] of {share['n']}"
+    digits = 1 if high < 10 else 0
+    return f"{100 * share['value']:.0f}% [{low:.{digits}f}, {high:.{digits}f}] of {share['n']}"
 
 
 def pooled(lines: Rows) -> dict[str, Any]:
@@ -83,13 +84,17 @@ def said(facts: dict[str, Any]) -> list[str]:
 
 
 def removed_by(lines: Rows) -> tuple[list[str], list[str]]:
-    """Attacks that surely remove the mark from more than half: cheap ones, and spoiling ones.
+    """What surely removes the mark from more than half: cheap attacks, and spoiling ones.
 
-    One that moves pixels, so that no quality was measured, counts as cheap.
+    Of each attack the mildest strength that does. One that moves pixels, so that no quality was
+    measured, counts as cheap.
     """
-    lost = [r for r in lines if r["kind"] == "marked" and r["detected"]["ci95"][1] < 0.5]
-    cheap = [r["label"] for r in lost if r["psnr"] is None or r["psnr"] >= GOOD]
-    return cheap, [r["label"] for r in lost if r["label"] not in cheap]
+    lost: dict[str, dict[str, Any]] = {}
+    for line in lines:
+        if line["kind"] == "marked" and line["detected"]["ci95"][1] < 0.5:
+            lost.setdefault(line["attack"], line)
+    cheap = [r["label"] for r in lost.values() if r["psnr"] is None or r["psnr"] >= GOOD]
+    return cheap, [r["label"] for r in lost.values() if r["label"] not in cheap]
 
 
 def _of_one(lines: Rows, who: str) -> list[str]:
