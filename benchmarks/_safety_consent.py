@@ -55,13 +55,14 @@ def consent_likeness(seed: int, size: Size) -> Iterator[Found]:
     clip, rng = load_clip(), np.random.default_rng([seed, 83])
     check: Any = load_guard(clip).checks["likeness"]
     people = sample("test", size.people, seed + 8200, NOTHING)
-    gate, _ = gate_for(clip, check.space, size.given, seed)
+    gate, _ = gate_for(clip, check.more.space, size.given, seed)
     rows = tuple(
         Person(f"person {i}", False, clip.encode_image(render_all(_sittings(one, size.given, rng))))
         for i, one in enumerate(people)
     )
     nobody = np.zeros((0, rows[0].templates.shape[1]))
-    check = check.joined(Registry(rows, clip.hash), np.full(len(rows), gate), nobody)
+    more = replace(check.more, people=rows, gates=np.full(len(rows), gate))
+    check = check.joined(Registry(rows, clip.hash), more, nobody)
 
     def known(pictures: np.ndarray) -> np.ndarray:
         """(n, people added) whether each is recognised in each picture."""

@@ -11,9 +11,10 @@ import numpy as np
 
 from safety.calibration import exact_interval, whitener
 from safety.findings import Finding, Verdict
-from safety.registry import BadRegistry, Registry
+from safety.registry import BadRegistry, Person, Registry
 
 SEEN = ("reference", "embedding", "image")
+AXES = 30  # on which people are told apart who are known by a few pictures
 NEAR = 0.96  # the share of people merely alike that the bar lets through
 STRENGTH = 1500.0  # of the verifiers' fit: the inverse of their penalty
 
@@ -49,6 +50,30 @@ def space_of_faces(real: np.ndarray, sittings: np.ndarray | None = None) -> Spac
     return Space(np.asarray(real, np.float64).mean(0), vectors * np.sqrt(np.maximum(values, 0)))
 
 
+def apart(space: Space, real: np.ndarray, axes: int = AXES) -> Space:
+    """The axes of a space on which people differ most: Fisherfaces (Belhumeur et al. 1997).
+
+    One sitting varies by one in every direction of `space`; what `real` (n, d), embeddings of many
+    people, vary by more than that is of who they are. The rest, mere noise, is left out.
+    """
+    mean = np.asarray(real, np.float64).mean(0)
+    _, vectors = np.linalg.eigh(np.cov((real - mean) @ space.root, rowvar=False))
+    return Space(mean, space.root @ vectors[:, ::-1][:, :axes])
+
+
+@dataclass(frozen=True)
+class Added:
+    """People known by a few pictures: the cosine with their mean template, over their own gate."""
+
+    space: Space
+    people: tuple[Person, ...]
+    gates: np.ndarray  # (people,)
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        """(n, d) embeddings to (n, people) margins."""
+        return self.space(x) @ _faces(self.people, self.space).T - self.gates
+
+
 @dataclass(frozen=True)
 class Likeness:
     """Everyone in the registry against a picture: near enough at all, and then by a verifier.
@@ -56,19 +81,20 @@ class Likeness:
     The score is the smaller of two margins: the cosine with the person's mean template over
     `gate`, and over `bar` that of a linear verifier which holds this person apart from all
     others, those merely alike among them (template adaptation, Crosswhite et al. 2017). It flags
-    from 0 up. `weights` (people, d) and `offsets` (people,) are the verifiers'; `gate` is one for
-    all or (people,).
+    from 0 up. `weights` (people, d) and `offsets` (people,) are the verifiers'; whoever comes after
+    them in the registry is in `more`.
     """
 
     registry: Registry
     space: Space
     weights: np.ndarray
     offsets: np.ndarray
-    gate: float | np.ndarray
+    gate: float
     bar: float
     calibration: dict[str, Any] = field(default_factory=dict)
     today: date | None = None
     purpose: str | None = None
+    more: Added | None = None
     name: str = "likeness"
     stages: tuple[str, ...] = SEEN
 
@@ -108,37 +134,33 @@ class Likeness:
         facts = _measured(check, measured, alike)
         return cls(registry, space, weights, offsets, gate, bar, facts)
 
-    def joined(self, added: Registry, gates: np.ndarray, impostors: np.ndarray) -> Likeness:
-        """The check with more people, who have no verifier: the cosine over `gates` (people,) says.
+    def joined(self, added: Registry, more: Added, impostors: np.ndarray) -> Likeness:
+        """The check with more people, known by the cosine alone.
 
         `impostors` (n, d) are portraits of nobody that set no bar; on them the false positive
         identification rate is measured at the size of the whole registry. Raises BadRegistry for
         templates of another embedding model.
         """
-        old, count = self.registry, len(added.people)
-        if added.model != old.model:
+        if added.model != self.registry.model:
             raise BadRegistry("the templates are of another CLIP than the guard's; add them again")
-        merged = replace(
-            self,
-            registry=Registry((*old.people, *added.people), old.model),
-            weights=np.concatenate([self.weights, np.zeros((count, self.weights.shape[1]))]),
-            offsets=np.concatenate([self.offsets, np.full(count, np.inf)]),
-            gate=np.concatenate([np.broadcast_to(self.gate, len(old.people)), gates]),
-        )
+        people = Registry((*self.registry.people, *added.people), added.model)
+        merged = replace(self, registry=people, more=more)
         if not len(impostors):
             return merged
         found = _measured(merged, impostors, np.zeros((0, impostors.shape[1])))
         return replace(merged, calibration=self.calibration | found)
 
     def parts(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(n, d) embeddings to cosines and to verifiers' values, each (n, people)."""
+        """(n, d) embeddings to cosines and to values, each (n, people who have a verifier)."""
         z = self.space(x)
-        return z @ _faces(self.registry, self.space).T, z @ self.weights.T + self.offsets
+        faces = _faces(self.registry.people[: len(self.weights)], self.space)
+        return z @ faces.T, z @ self.weights.T + self.offsets
 
     def scores(self, x: np.ndarray) -> np.ndarray:
         """(n, d) embeddings to (n, people) margins; somebody is recognised from 0 up."""
         cosine, verified = self.parts(x)
-        return np.minimum(cosine - self.gate, verified - self.bar)
+        margins = np.minimum(cosine - self.gate, verified - self.bar)
+        return margins if self.more is None else np.concatenate([margins, self.more(x)], 1)
 
     def __call__(
         self, stage: str, texts: Sequence[str] | None, vectors: np.ndarray
@@ -192,9 +214,10 @@ def recognised(check: Seen, stage: str, margins: np.ndarray) -> Finding:
     )
 
 
-def _faces(registry: Registry, space: Space) -> np.ndarray:
+def _faces(people: Sequence[Person], space: Space) -> np.ndarray:
     """(people, d) mean templates at unit length."""
-    faces = np.stack([space(person.templates).mean(0) for person in registry.people])
+    faces = np.array([space(person.templates).mean(0) for person in people])
+    faces = faces.reshape(len(people), space.root.shape[1])
     return faces / np.linalg.norm(faces, axis=1, keepdims=True)
 
 

@@ -6,12 +6,14 @@ added by `pellucid consent add` is looked for: in prompts by name, in pictures b
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from safety import Likeness, Registry
+from safety.likeness import Added, apart
 from safety.vault import Contents, Vault
 from toolkit.errors import UserError
 
@@ -79,18 +81,28 @@ def everybody(planted: Registry, contents: Contents) -> Registry:
 def with_people(check: Likeness, contents: Contents, innocent: np.ndarray) -> Likeness:
     """The guard's likeness check with everyone who was added by pictures of the world.
 
-    `innocent` are the portraits that the guard was fitted on, of which the last quarter measures.
-    Raises UserError for templates of another CLIP: whoever they are of would be let through.
+    `innocent` are the portraits that the guard was fitted on, of which the last quarter measures
+    and the others tell on what axes people differ. Raises UserError for templates of another CLIP:
+    whoever they are of would be let through.
     """
-    model = check.registry.model
+    model, guard = check.registry.model, guard_id(check)
     for one in contents.people:
-        if any(name != model and not name.startswith(FACES) for name in one.templates):
+        clips = {name for name in one.templates if not name.startswith(FACES)}
+        if clips - {model} or (clips and one.evidence["guard"] != guard):
             raise UserError(
-                f"{one.person.name!r} was added to the registry with another CLIP, so nothing can "
-                "be checked against their pictures; delete that entry and add it again"
+                f"{one.person.name!r} was added to the registry with another CLIP or guard, so "
+                "nothing can be checked against their pictures; delete that entry and add it again"
             )
     added = contents.registry(model)
-    if not added.people:
-        return check
     gates = [one.evidence["gate"] for one in contents.people if model in one.templates]
-    return check.joined(added, np.array(gates, float), innocent[3 * len(innocent) // 4 :])
+    fitted, measured = np.split(innocent.astype(np.float64), [3 * len(innocent) // 4])
+    more = Added(apart(check.space, fitted), added.people, np.array(gates, float))
+    return check.joined(added, more, measured if added.people else measured[:0])
+
+
+def guard_id(check: Likeness) -> str:
+    """What a gate holds for: the space in which the guard compares faces."""
+    space = (
+        np.asarray(part, np.float32).tobytes() for part in (check.space.mean, check.space.root)
+    )
+    return hashlib.sha256(b"".join(space)).hexdigest()

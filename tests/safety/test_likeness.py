@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from safety import BadRegistry, Likeness, Person, Registry
-from safety.likeness import Space, recognised, space_of_faces
+from safety.likeness import Added, Space, apart, recognised, space_of_faces
 
 FACTORS, LEVELS, COSTUME = 8, 4, 8
 D = FACTORS * LEVELS + COSTUME
@@ -99,15 +99,26 @@ def test_more_people_join_at_gates_of_their_own(faces) -> None:
     check = Likeness.fit(registry, strangers, space=space, near=near)
     who = np.arange(8) % 4
     added = Registry((Person("new", False, sittings(who, 5), entry=0),), "m")
-    merged = check.joined(added, np.array([0.5]), strangers[1500:])
+    more = Added(apart(space, strangers[:1500], 20), added.people, np.array([0.5]))
+    merged = check.joined(added, more, strangers[1500:])
     x = np.concatenate([sittings(who, 50), sittings(identities[0], 50)])
     assert np.array_equal(merged.scores(x)[:, :5], check.scores(x))
-    cosine = space(x) @ (lambda m: m / np.linalg.norm(m))(space(added.people[0].templates).mean(0))
+    mean = more.space(added.people[0].templates).mean(0)
+    cosine = more.space(x) @ mean / np.linalg.norm(mean)
     assert np.allclose(merged.scores(x)[:, 5], cosine - 0.5)
     assert (merged.scores(sittings(who, 100))[:, 5] >= 0).mean() > 0.9
     assert merged.calibration["people"] == 6 and merged.calibration["impostors"] == 500
     with pytest.raises(BadRegistry, match="of another CLIP"):
-        check.joined(Registry(added.people, "other"), np.array([0.5]), strangers)
+        check.joined(Registry(added.people, "other"), more, strangers)
+
+
+def test_axes_are_those_on_which_people_differ(faces) -> None:
+    """Costume, which tells nothing of who somebody is, has no part in them."""
+    _, strangers, pairs, *_ = faces
+    found = apart(space_of_faces(strangers, pairs), strangers, 20)
+    assert found.root.shape == (D, 20)
+    weight = (found.root**2).sum(1) * strangers.var(0)
+    assert weight[-COSTUME:].sum() < 0.05 * weight.sum()
 
 
 def test_no_number_is_an_error(faces) -> None:

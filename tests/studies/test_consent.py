@@ -19,7 +19,7 @@ from toolkit.cli import main
 from toolkit.clip import load_clip
 from toolkit.errors import UserError
 from toolkit.guarding import load_checkpoint_guard, load_guard
-from toolkit.people import people
+from toolkit.people import people, vault
 from toolkit.runs import load_run
 from toolkit.world import FACTORS, NOTHING, Portrait, lookalike, moved, render_all, sample
 
@@ -107,7 +107,7 @@ def test_a_picture_of_somebody_else_is_doubted_and_no_other(added: Added) -> Non
         shown = [sitting(one, rng) for _ in range(6)]
         other = sample("test", 1, 700 + index, NOTHING)[0]
         vectors = clip.encode_image(render_all([*shown[:2], other, *shown[2:]]))
-        doubted.append(odd_ones(check, vectors, 0.88))
+        doubted.append(odd_ones(check.more.space, vectors, 0.88))
     assert sum(found == [2] for found in doubted) >= 11, doubted
 
 
@@ -201,6 +201,20 @@ def test_nothing_is_drawn_with_a_registry_that_cant_be_read(added, tmp_path, cap
     assert "the registry in" in capsys.readouterr().err and not (tmp_path / "run").exists()
     with pytest.raises(ValueError, match="can't be read"):
         load_checkpoint_guard()
+
+
+def test_nothing_is_drawn_with_people_of_another_guard(added: Added) -> None:
+    one = people().named(NAME)
+    (model,) = one.templates
+    for wrong in (
+        replace(one, evidence={**one.evidence, "guard": "0" * 64}),
+        replace(one, templates={"0" * 64: one.templates[model]}),
+    ):
+        vault().put(wrong)
+        with pytest.raises(UserError, match="with another CLIP or guard, so nothing can be"):
+            load_guard(load_clip())
+    vault().put(one)
+    load_guard(load_clip())
 
 
 def test_nothing_is_drawn_with_a_ledger_of_consent_that_was_changed(added, tmp_path) -> None:

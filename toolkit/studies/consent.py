@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from toolkit.errors import UserError
-from toolkit.people import FACES, ledger, people, vault
+from toolkit.people import FACES, guard_id, ledger, people, vault
 from toolkit.runs import write_json
 
 if TYPE_CHECKING:
@@ -93,12 +93,13 @@ def _templates(
     check = _check(clip)
     vectors = np.asarray(clip.encode_image(pictures), np.float32)
     say(f"setting a gate on other people who are known by {len(images)} pictures")
-    gate, rates = gate_for(clip, check.space, len(images), seed)
-    for index in odd_ones(check, vectors, gate):
+    assert check.more is not None
+    gate, rates = gate_for(clip, check.more.space, len(images), seed)
+    for index in odd_ones(check.more.space, vectors, gate):
         say(
             f"{images[index]} is unlike the others; if it shows somebody else, delete and add again"
         )
-    return {clip.hash: vectors}, {"gate": gate, "rates": rates}
+    return {clip.hash: vectors}, {"gate": gate, "rates": rates, "guard": guard_id(check)}
 
 
 def _face_templates(files: Sequence[str]) -> dict[str, np.ndarray]:
@@ -226,8 +227,9 @@ def _new_file(out: str | None) -> None:
 def rates_in_words(rates: dict[str, Any]) -> str:
     """How often somebody who is nobody is taken for one of the registry."""
     low, high = rates["fpir_ci95"]
+    many = "; every person added makes it more" if rates["fpir"] >= 0.01 else ""
     return (
         f"at this registry's {rates['people']} people (planted figures included), "
         f"{rates['fpir']:.2%} [{low:.2%}, {high:.2%}] of {rates['impostors']} portraits of nobody "
-        "are taken for one of them"
+        f"are taken for one of them{many}"
     )

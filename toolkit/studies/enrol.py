@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from safety.calibration import exact_interval
-from safety.likeness import Likeness, Space
+from safety.likeness import Space
 from toolkit.clip import WEIGHTS, Clip
 from toolkit.errors import UserError
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from toolkit.world import Portrait
 
 MOST = 50  # pictures of one person
-MISSED = 0.01  # of the sittings that set the gate
-SITTERS, FURTHER = 90, 6  # people who set and measure a gate, and their further sittings
+MISSED = 0.015  # of the sittings that set the gate
+SITTERS, FURTHER = 120, 5  # people who set and measure a gate, and their further sittings
 BATCH = 120
 SLACK = 0.1  # below the gate, where a picture is doubted and not merely badly taken
 
@@ -98,11 +98,11 @@ def _rates(same: np.ndarray, alike: np.ndarray, gate: float, count: int) -> dict
     }
 
 
-def odd_ones(check: Likeness, vectors: np.ndarray, gate: float) -> list[int]:
+def odd_ones(space: Space, vectors: np.ndarray, gate: float) -> list[int]:
     """Which of a person's pictures are far from what most of them show."""
     if len(vectors) < 3:
         return []
-    z = check.space(vectors)
+    z = space(vectors)
     middle = np.median(z, 0)
     return [int(i) for i in np.flatnonzero(z @ middle < (gate - SLACK) * np.linalg.norm(middle))]
 
