@@ -69,7 +69,8 @@ def _placed(aim: np.ndarray, host: np.ndarray) -> np.ndarray:
     """The mark's phases begun where this picture's agree with them best, of all 64 x 64 places.
 
     The place costs nothing and spares change; it differs from picture to picture, so that marks do
-    not show when many pictures are averaged.
+    not show when many pictures are averaged as they are. Who lines them up first finds the mark
+    all the same (`safety.averaging`).
     """
     size = np.abs(host)
     phases = np.where(size > 0, host, 0) / np.where(size > 0, size, 1) * aim.conj()

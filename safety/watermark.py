@@ -12,7 +12,9 @@ uniform (`safety.chance`), and the p-value counts every shift, size and turn tha
 What a result does not say: a mark can be washed out by whoever means to (drawing the picture anew
 is enough), so absence does not show that a person made it. Whoever holds the key can mark
 anything, and whoever has a marked picture can lift its mark onto another: only the ledger, which
-keeps what each number's picture looked like, tells that apart.
+keeps what each number's picture looked like, tells that apart. Whoever has some tens of large
+marked pictures of one key can line their marks up, and then wash them out at little cost in quality
+or forge them better (`safety.averaging`, `pellucid attack-bench`).
 """
 
 from __future__ import annotations

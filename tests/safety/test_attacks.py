@@ -84,6 +84,18 @@ def test_a_pattern_is_made_as_loud_as_a_mark() -> None:
     assert not averaging.as_loud(np.zeros((8, 8, 3)), 40.0).any()
 
 
+def test_whoever_lines_ours_up_first_steals_and_forges_it(portraits: np.ndarray) -> None:
+    """What beginning elsewhere does not protect from, as the mark's own page says."""
+    mark = Mark(bytes(range(32)))
+    cut = np.stack([mark.embed(one, 7).astype(np.float32) - one for one in portraits[:40]])
+    pattern = averaging.as_loud(averaging.lined_up(cut), 38.4)
+    tested = [(one, mark.embed(one, 7)) for one in portraits[120:]]
+    stolen = [averaging.stolen(marked, averaging.placed(pattern, marked)) for _, marked in tested]
+    assert np.mean([mark.detect(one).p_value < 1e-3 for one in stolen]) <= 0.3
+    forged = [averaging.forged(one, pattern) for one, _ in tested]
+    assert np.mean([mark.detect(one).p_value < 1e-3 for one in forged]) >= 0.7
+
+
 def test_averaging_does_not_steal_ours_and_the_copy_attack_forges_it(portraits: np.ndarray) -> None:
     """Each mark begins elsewhere, so a mean holds none; but one mark lifted off is a mark."""
     mark = Mark(bytes(range(32)))

@@ -25,7 +25,7 @@ from toolkit.studies.attack_systems import (
     chosen_systems,
 )
 from toolkit.studies.attack_table import percent, removed_by, said, table_of
-from toolkit.studies.attack_thieves import thieves
+from toolkit.studies.attack_thieves import KINDS, thieves
 from toolkit.world import render_all, sample
 
 PATTERN = np.where(np.random.default_rng(8).random((64, 64, 1)) < 0.5, -4.0, 4.0)
@@ -181,6 +181,7 @@ def test_a_thief_with_next_to_nothing_steals_nothing() -> None:
     kinds = [(one.kind, one.held) for one in thieves(constant(), small_set(1, 6).others)]
     assert ("averaging", 6) in kinds and ("averaging, originals known", 1) in kinds
     assert ("averaging, lined up", 6) in kinds and ("copy", 1) in kinds
+    assert {kind for kind, _ in kinds} == set(KINDS)
 
 
 @pytest.fixture

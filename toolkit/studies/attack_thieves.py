@@ -15,6 +15,7 @@ FEW = (5, 20)  # marked pictures, besides all that the thief holds
 KINDS = {
     "averaging": "originals unknown",
     "averaging, originals known": "originals known",
+    "averaging, lined up blindly": "originals unknown, lined up",
     "averaging, lined up": "originals known, lined up",
     "copy": "one marked picture, original unknown",
 }
@@ -61,5 +62,7 @@ def thieves(
         pattern = averaging.averaged(marked[:k], originals[:k])
         yield Thief("averaging, originals known", k, averaging.as_loud(pattern, faint))
     cut = np.stack([a.astype(np.float32) - b for a, b in zip(marked, originals, strict=True)])
-    yield Thief("averaging, lined up", held, averaging.as_loud(averaging.lined_up(cut), faint))
+    grain = np.stack([averaging.lifted(one) for one in marked])
+    for kind, traces in (("averaging, lined up blindly", grain), ("averaging, lined up", cut)):
+        yield Thief(kind, held, averaging.as_loud(averaging.lined_up(traces), faint))
     yield Thief("copy", 1, averaging.lifted(marked[0]))
