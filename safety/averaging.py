@@ -33,7 +33,7 @@ def lined_up(differences: np.ndarray) -> np.ndarray:
     the cross-correlation of brightness is largest (Kuglin & Hines 1975).
     """
     grey = [np.fft.rfft2(one.mean(-1)) for one in differences]
-    shape, model = differences.shape[1:3], grey[0]
+    shape, model, moved = differences.shape[1:3], grey[0], list(differences)
     for _ in range(ROUNDS):
         moved, spectra = [], []
         for one, spectrum in zip(differences, grey, strict=True):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 C1, C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
@@ -11,7 +13,7 @@ EDGE = 5  # pixels at the border that a window of 11 does not fit
 def psnr(one: np.ndarray, other: np.ndarray) -> float:
     """Decibels between uint8 pictures of one shape; 100 where they are the same."""
     error = float(np.mean((one.astype(np.float32) - other) ** 2))
-    return min(100.0, 10 * np.log10(255**2 / max(error, 1e-9)))
+    return min(100.0, 10 * math.log10(255**2 / max(error, 1e-9)))
 
 
 def ssim(one: np.ndarray, other: np.ndarray) -> float:

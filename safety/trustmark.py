@@ -56,14 +56,14 @@ def _files(folder: str | Path | None, variant: str) -> tuple[Path, Path, Path]:
             f"TrustMark needs its model files ({', '.join(names)}), which are never fetched from "
             "here: name the folder where they lie"
         )
-    paths = tuple(Path(folder) / name for name in names)
+    config, encoder, decoder = paths = [Path(folder) / name for name in names]
     missing = [path.name for path in paths if not path.is_file()]
     if missing:
         raise ValueError(
             f"TrustMark's {', '.join(missing)} is not in {folder}; put the model files there "
             "yourself, they are never fetched from here"
         )
-    return paths
+    return config, encoder, decoder
 
 
 def _loaded(folder: str | Path | None, variant: str) -> Any:
