@@ -5,7 +5,8 @@
 
 It shares no code with Pellucid: Merkle trees by RFC 6962 (section 2.1), signatures by RFC 8032
 (section 5.1.7). `--key` is the ledger's public key as you know it from elsewhere; without it the
-checkpoint's own key is believed. `--against` is a checkpoint that you kept: it also shows a
+checkpoint's own key is believed. A person's own receipt (`pellucid consent receipt`) also has what
+its entry commits to, which is checked. `--against` is a checkpoint that you kept: it also shows a
 truncated or forked ledger. Prints one line; the exit code is 0 when all of it holds, else 1.
 """
 

@@ -52,7 +52,7 @@ def made(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Added:
     added = Added(tmp_path_factory.mktemp("consent"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PELLUCID_HOME", str(added.home))
-        patch.setattr("toolkit.studies.enrol.SITTERS", 36)
+        patch.setattr("toolkit.studies.enrol.SITTERS", 24)
         words = ["consent", "add", NAME, "--withheld", "--proof", added.proof]
         assert main([*words, "--images", *added.files]) == 0
     return added

@@ -13,7 +13,7 @@ from safety import Finding, Policy
 from safety.policy import DEFAULT
 from toolkit.cli import main
 from toolkit.errors import UserError
-from toolkit.studies.policy import UNKNOWN, policy_diff
+from toolkit.studies.policy import UNKNOWN, decided, policy_diff
 
 SHIPPED = json.loads(DEFAULT.read_text())
 
@@ -98,3 +98,11 @@ def test_the_command(run, tmp_path, capsys) -> None:
     assert [row["id"] for row in json.loads(capsys.readouterr().out)] == ["wound"]
     path.write_text("[]")
     assert main(["policy", str(path)]) == 2
+
+
+def test_faces_count_under_a_policy_that_does_not_ask_for_them() -> None:
+    shipped = Policy.load()
+    names = ("restricted_prompt", "name_in_prompt", "restricted_photograph")
+    passed = [_finding(name, 0.1) for name in names]
+    assert decided(shipped, "checkpoint", passed)[0] == "allow"
+    assert decided(shipped, "checkpoint", [*passed, _finding("face_likeness", 0.9)])[0] == "block"

@@ -58,7 +58,11 @@ def _add(what) -> None:
     stands.add_argument("--consents", action="store_true", help="may be drawn")
     stands.add_argument("--withheld", action="store_true", help="may not be drawn")
     one.add_argument(
-        "--images", nargs="+", default=[], metavar="FILE", help="portraits that show them"
+        "--images",
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="portraits of the world that show them",
     )
     one.add_argument(
         "--photographs", nargs="+", default=[], metavar="FILE",
