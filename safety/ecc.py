@@ -44,11 +44,13 @@ def _crc(body: bytes) -> bytes:
 
 def encode(payload: int, length: int) -> np.ndarray:
     """The signs of a payload, (length,) float32 of -1 and 1."""
-    register, signs = 0, []
-    for bit in [*frame(payload), *[0] * MEMORY]:
-        register = (register << 1 | int(bit)) & (2 * STATES - 1)
-        signs.append(branches()[register])
-    return np.resize(np.concatenate(signs), length)
+    return np.resize(branches()[_registers(frame(payload))], length)
+
+
+def _registers(bits: np.ndarray) -> np.ndarray:
+    """What the encoder's register holds after each bit (n,) and the zeros that end it, (n + 8,)."""
+    padded = np.concatenate([bits, np.zeros(MEMORY, np.uint8)]).astype(int)
+    return np.convolve(padded, 1 << np.arange(MEMORY + 1))[: len(padded)]
 
 
 def decode(votes: np.ndarray) -> tuple[int | None, float]:
@@ -56,20 +58,59 @@ def decode(votes: np.ndarray) -> tuple[int | None, float]:
 
     None where no frame's CRC passes: one wrong reading in 32,768 does.
     """
+    frames = [(size, _summed(votes, size)) for size in reversed(SIZES)]
+    for size, summed in frames:  # of a clean picture, the quick way will do
+        found = _payload(followed(summed), votes, size)
+        if found[1] > CLEAR:
+            return found
     best: tuple[int | None, float] = (None, 0.0)
-    for size in reversed(SIZES):
-        length = len(GENERATORS) * (size + 16 + MEMORY)
-        places = np.arange(len(votes)) % length
-        bits = viterbi(np.bincount(places, votes, minlength=length))
-        read = np.packbits(bits).tobytes()
-        if _crc(read[:-2]) == read[-2:]:
-            payload = int.from_bytes(read[:-2], "big")
-            if size == SIZES[0] or payload >> SIZES[0]:  # a small number has a short frame
-                agree = float((encode(payload, len(votes)) * votes > 0).mean())
-                best = max(best, (payload, agree), key=lambda found: found[1])
+    for size, summed in frames:
+        best = max(best, _payload(viterbi(summed), votes, size), key=lambda found: found[1])
         if best[1] > CLEAR:
             break
     return best
+
+
+def _summed(votes: np.ndarray, size: int) -> np.ndarray:
+    """The votes for each chip of a frame, which is repeated while there is room."""
+    length = len(GENERATORS) * (size + 16 + MEMORY)
+    whole = np.zeros(-(-len(votes) // length) * length)
+    whole[: len(votes)] = votes
+    return whole.reshape(-1, length).sum(0)
+
+
+def _payload(bits: np.ndarray, votes: np.ndarray, size: int) -> tuple[int | None, float]:
+    """The payload of a frame's bits and the share of votes for it; None unless its CRC passes."""
+    read = np.packbits(bits).tobytes()
+    payload = int.from_bytes(read[:-2], "big")
+    small = size > SIZES[0] and not payload >> SIZES[0]  # a small number has a short frame
+    if small or _crc(read[:-2]) != read[-2:]:
+        return None, 0.0
+    return payload, float((encode(payload, len(votes)) * votes > 0).mean())
+
+
+@cache
+def _quartets() -> tuple[np.ndarray, list[int]]:
+    """All 16 patterns of four signs, (4, 16), and which of them each state sends with a 0."""
+    patterns = 1 - 2 * (np.arange(16) >> np.arange(4)[:, None] & 1)
+    sent = branches()[2 * np.arange(STATES)]  # a register is a state and the newest bit
+    return patterns.astype(np.float32), ((sent < 0) @ (1 << np.arange(4))).tolist()
+
+
+def followed(votes: np.ndarray) -> np.ndarray:
+    """Bits of summed votes (4 * (n + 8),), each the likelier after those before: (n,) uint8.
+
+    Without doubtful votes it is Viterbi's answer in a tenth of the time. Every generator takes the
+    newest bit, so that a 1 sends the opposite of what a 0 does.
+    """
+    patterns, sent = _quartets()
+    steps = (votes.astype(np.float32).reshape(-1, len(GENERATORS)) @ patterns).tolist()
+    state, bits = 0, []
+    for step in steps[:-MEMORY]:
+        bit = step[sent[state]] < 0
+        state = (state << 1 | bit) & (STATES - 1)
+        bits.append(bit)
+    return np.array(bits, np.uint8)
 
 
 def viterbi(votes: np.ndarray) -> np.ndarray:

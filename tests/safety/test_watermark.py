@@ -248,6 +248,19 @@ def test_viterbi_finds_the_likeliest_of_all_words() -> None:
         assert ecc.viterbi(votes).tolist() == [int(bit) for bit in f"{best:08b}"]
 
 
+@pytest.mark.parametrize("payload", [0, 1, 2**32 - 1, 2**32, 2**64 - 1, 0x123456789ABCDEF])
+def test_the_quick_way_through_clean_votes_is_viterbis(payload: int) -> None:
+    rng, size = np.random.default_rng(payload % 1000), 32 if payload < 2**32 else 64
+    sent = ecc.encode(payload, 4 * (size + 16 + ecc.MEMORY))
+    for noise in (0.0, 0.4):
+        votes = sent + rng.normal(0, noise, len(sent))
+        assert ecc.followed(votes).tolist() == ecc.viterbi(votes).tolist()
+    broken = sent * np.where(rng.random(len(sent)) < 0.15, -1, 1)  # Viterbi is for these
+    assert (
+        ecc.viterbi(broken).tolist() == ecc.viterbi(sent).tolist() != ecc.followed(broken).tolist()
+    )
+
+
 def test_bad_input_is_one_sentence(portraits: np.ndarray) -> None:
     mark = Mark(key("bad"))
     for image, words in [
