@@ -83,10 +83,27 @@ def in_generation_tpr(seed: int, size: Size) -> Iterator[tuple[list[Row], list[d
                 if case == "none":
                     rows += _alarms(_p_values(scheme, found, others), "other keys",
                                     name, system, seed)  # fmt: skip
+            if scheme == TARGETED:
+                rows += _released(images, key, name, system, seed)
             null = plain[: size.plain] if scheme == TARGETED else recovered
             rows += _alarms(_p_values(scheme, null, [key, *others]), "unmarked",
                             name, system, seed)  # fmt: skip
             yield rows, items
+
+
+def _released(images: np.ndarray, key: bytes, name: str, system: str, seed: int) -> list[Row]:
+    """The same pictures after release has put its own mark on them; reported."""
+    from safety.watermark import Mark
+
+    mark, rows = Mark(key), []
+    both = np.stack([mark.embed(one, index) for index, one in enumerate(images)])
+    for index, (case, _) in enumerate(CASES):
+        chance = np.random.default_rng([seed, 28, index])
+        p = _p_values(TARGETED, np.stack([_attacked(case, i, chance) for i in both]), [key])[0]
+        hits = int((p <= RARE).sum())
+        rows.append(Row("in_generation_tpr", f"with the mark of release, {case}, {name}", system,
+                        hits / len(p), None, len(p), exact_interval(hits, len(p))))  # fmt: skip
+    return rows
 
 
 def _drawn(model: Any, prompts: list[str], key: bytes, scheme: str | None) -> np.ndarray:

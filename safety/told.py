@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from safety.watermark import PRESENT
+
 if TYPE_CHECKING:
     from safety.brightness import Compared
     from safety.verify import Verification
@@ -17,6 +19,7 @@ def summary(found: Verification) -> tuple[str, ...]:
         f"origin: {origin(found)}",
         *(f"since then: {change}" for change in changes(found)),
         f"watermark: {_mark(found)}",
+        f"mark of generation: {_drawn(found)}",
         f"metadata: {_metadata(found)}",
         f"credentials: {_credentials(found)}",
         *(f"credentials: {doubt}" for doubt in found.credentials.doubts),
@@ -45,6 +48,11 @@ def origin(found: Verification) -> str:
         return (
             f"it carries this key's mark{named} ({number}); only the ledger can tell whether the "
             "mark was lifted from another picture"
+        )
+    if found.drawn.p_value < PRESENT:
+        return (
+            f"its drawing was guided towards this key's mark (p = {found.drawn.p_value:.2g}); of "
+            "which picture it is, that mark does not tell"
         )
     if found.credentials.state == "untrusted":
         return f"signed by {found.credentials.signer!r}, whom nobody here has pinned: not shown"
@@ -99,6 +107,11 @@ def _looks(fit: Compared) -> tuple[str, ...]:
 def _mark(found: Verification) -> str:
     carried = f", index {found.mark.payload}" if found.mark.payload is not None else ""
     return f"{found.mark.verdict} (p = {found.mark.p_value:.2g}{carried})"
+
+
+def _drawn(found: Verification) -> str:
+    there = found.drawn.p_value < PRESENT
+    return f"{'present' if there else 'not found'} (p = {found.drawn.p_value:.2g})"
 
 
 def _metadata(found: Verification) -> str:

@@ -13,6 +13,7 @@ from PIL import Image
 
 from safety import luma
 from safety.brightness import Compared, compare
+from safety.cells import find_cells
 from safety.content_credentials import AI_EDITED, AI_MADE, CredentialsFound, read_credentials
 from safety.ledger import Checkpoint, Ledger, LedgerError
 from safety.manifest_store import ManifestStore
@@ -20,6 +21,7 @@ from safety.metadata import Facts, Metadata, read_metadata
 from safety.pdq import distance
 from safety.pictures import BadPicture, file_bytes, load_picture
 from safety.release import commitment, perceptual_hash
+from safety.shading import Shaded
 from safety.told import summary
 from safety.watermark import Mark, MarkResult
 
@@ -65,7 +67,8 @@ class Verification:
     `agrees`: mark, record, trusted credentials and ledger name one index, and nothing that is
     there is broken; None when fewer than two of them name an index. `manifest` says where the
     credentials were: in the file or beside it. `compared` is the picture against the map of
-    brightness in its manifest.
+    brightness in its manifest. `drawn` is what the key finds of a mark that generation was guided
+    towards.
     """
 
     file: str  # its name, without folders
@@ -74,6 +77,7 @@ class Verification:
     height: int
     sha256: str
     mark: MarkResult
+    drawn: Shaded
     metadata: Metadata
     credentials: CredentialsFound
     ledger: LedgerFound
@@ -131,8 +135,9 @@ def verify_file(
         logged = replace(logged, bits=_bits(str(entry.get("pdq")), pixels))
     agrees = _agreement(mark, metadata, credentials, logged)
     found = Verification(
-        path.name, image.format or "", image.width, image.height, digest, mark, metadata,
-        credentials, logged, agrees, (), where, compared, recovered,
+        path.name, image.format or "", image.width, image.height, digest, mark,
+        find_cells(pixels[None], key)[0], metadata, credentials, logged, agrees, (), where,
+        compared, recovered,
     )  # fmt: skip
     return replace(found, summary=summary(found))
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from safety.attacks import jpeg, resize_back
 from toolkit.cli import main
@@ -73,13 +74,19 @@ def test_a_released_picture_carries_both_marks(
     assert main(["generation-mark", *files, "--json"]) == 0
     assert [row["verdict"] for row in json.loads(capsys.readouterr().out)] == ["present"] * 2
     assert main(["verify", *files]) == 0
+    capsys.readouterr()
+    worn = tmp_path / "worn.jpg"
+    with Image.open(files[1]) as picture:
+        picture.save(worn, quality=50)
+    assert main(["verify", str(worn), "--json"]) == 1
+    (row,) = json.loads(capsys.readouterr().out)
+    assert row["generation_mark_p_value"] < 1e-6
+    assert row["verdict"] == "partial"
 
 
 def test_a_real_checkpoint_and_a_missing_key_get_a_sentence(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from PIL import Image
-
     out = ["--out", str(tmp_path / "run")]
     assert main(["generate", "a house", "--generation-mark", "--model", "x", *out]) == 2
     assert "leave out --generation-mark" in capsys.readouterr().err

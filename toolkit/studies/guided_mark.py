@@ -23,7 +23,7 @@ GOAL = 8.5  # standard deviations of the sum of coins, after each of the changes
 COST = 0.35  # of a squared grey level of change, in those
 CROPS = 3  # places of a crop in each step
 LEFT = 0.6  # share of the area that a crop leaves
-SHAKE = 2.5  # grey levels by which JPEG moves a cell
+SHAKE = 3.5  # grey levels by which JPEG and the mark of release move a cell
 
 
 def guide_of(key: bytes) -> Guide:

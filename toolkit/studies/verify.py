@@ -28,6 +28,8 @@ def verdict(found: Verification) -> str:
     "verified" needs all of mark, record and trusted signature to agree, assertions in order, and
     the ledger's entry where the ledger was asked.
     """
+    from safety.watermark import PRESENT
+
     logged = found.ledger.state
     if found.credentials.state == "invalid" or found.agrees is False or logged == "broken":
         return "broken"
@@ -37,7 +39,8 @@ def verdict(found: Verification) -> str:
     if whole and logged in ("sealed", "not asked"):
         return "verified"
     known = found.recovered is not None and found.recovered.compared.kind != "inconclusive"
-    told = found.mark.verdict == "present" or signed or record or known
+    marked = found.mark.verdict == "present" or found.drawn.p_value < PRESENT
+    told = marked or signed or record or known
     return "partial" if told else "missing"
 
 
@@ -57,6 +60,7 @@ def row_of(found: Verification, file: str) -> dict[str, Any]:
         "origin": origin(found),
         "since": list(changes(found)),
         "p_value": found.mark.p_value,
+        "generation_mark_p_value": found.drawn.p_value,
         "sha256": found.sha256,
         "notes": list(found.summary),
     }
