@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -19,7 +21,7 @@ from toolkit.studies.attention import (
     spans,
     word_maps,
 )
-from toolkit.studies.attention_lab import pointing_facts
+from toolkit.studies.attention_lab import attention, pointing_facts
 from toolkit.studies.attention_pointing import (
     corrected,
     elements_of,
@@ -30,6 +32,8 @@ from toolkit.studies.attention_pointing import (
     summary,
     widened,
 )
+from toolkit.studies.laboratory import Drawing
+from toolkit.studies.samples import Sample
 from toolkit.world import Portrait, describe, render, sample
 
 PROMPT = "an old chef with round glasses, a beard and long red hair"
@@ -151,3 +155,17 @@ def test_glasses_look_at_the_glasses(model) -> None:
     alone = look(model, render(sample("test", 2, 3)[1])[None], [PROMPT], 6)
     assert np.allclose(again[1], alone[0], atol=1e-4)  # a seed is a noise, whatever the batch
     assert torch.is_grad_enabled()
+
+
+def test_no_map_is_laid_over_a_picture_that_was_released_blurred() -> None:
+
+    door = cast(Any, SimpleNamespace(pipeline=load_pipeline))
+    drawing = attention(door, ["an old chef with glasses"], 2, 0).parts[0]
+    assert isinstance(drawing, Drawing)
+    assert drawing.then is not None
+    grey = np.full((64, 64, 3), 99, np.uint8)
+    facts = ("sd-0001", "stable-diffusion", "laboratory", drawing.prompts[0], 0, None)
+    blurred = Sample(*facts, "blur", "a wound may be in it", [], image=grey)
+    (strip,) = drawing.then([blurred])
+    assert [frame.image is grey for frame in strip.frames] == [True]
+    assert len(drawing.then([Sample(*facts, "allow", "", [], image=grey)])) == 2

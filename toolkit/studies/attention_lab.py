@@ -100,8 +100,8 @@ def attention(door: Door, prompts: Sequence[str], n: int, seed: int) -> Experime
     def with_maps(drawn: list[Sample]) -> list[Strip]:
         strips = []
         for one in drawn:
-            if one.image is None:
-                strips.append(Strip(f"{one.prompt}: withheld", (Frame(None, one.reason),)))
+            if not one.whole:  # a map over a picture that is drawn again would show it
+                strips.append(Strip(f"{one.prompt}: withheld", (Frame(one.image, one.reason),)))
                 continue
             pictures, seen = look_drawing(model, [one.prompt], [seed])
             words = spans(model.clip, one.prompt)
@@ -113,7 +113,7 @@ def attention(door: Door, prompts: Sequence[str], n: int, seed: int) -> Experime
                 for i in chosen
             ]
             strips.append(Strip(one.prompt, tuple(frames)))
-        first = next((one for one in drawn if one.image is not None), None)
+        first = next((one for one in drawn if one.whole), None)
         if first is not None:
             shown = [word for word, _ in spans(model.clip, first.prompt)]
             word = "glasses" if "glasses" in shown else next(w for w in shown if w not in PLAIN)

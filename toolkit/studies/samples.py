@@ -51,6 +51,11 @@ class Sample:
     trace: dict[str, np.ndarray] | None = None
     readable: bool = True
 
+    @property
+    def whole(self) -> bool:
+        """Whether it was released as it was drawn: what it was drawn from may be shown too."""
+        return self.image is not None and self.decision != "blur"
+
 
 def row_of(sample: Sample) -> dict[str, Any]:
     """A sample as samples.parquet has it."""

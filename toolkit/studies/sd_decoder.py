@@ -117,7 +117,7 @@ def decoder(door: Door, prompts: Sequence[str], n: int, seed: int) -> Experiment
         )
 
     def with_channels(drawn: list[Sample]) -> list[Strip]:
-        rows = np.array([i for i, one in enumerate(drawn) if one.image is not None])
+        rows = np.array([i for i, one in enumerate(drawn) if one.whole])
         found = latents_of(rows).numpy() if len(rows) else []
         strips = []
         for channel in range(4):
