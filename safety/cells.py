@@ -9,8 +9,9 @@ The limiter is the one that is locally optimal under Cauchy noise (Briassouli & 
 section 3): a step as large as those of the picture's own edges counts for nothing.
 
 The test is exact for any picture: without the mark the key's signs are as good as coins thrown
-afterwards, and the p-value counts all sixteen patterns, by brightness alone and with the colours.
-Sixteen, so that an average of many marked pictures shows none of them clearly.
+afterwards, and the p-value counts all the key's patterns, by brightness alone and with the colours.
+So many, that an average of marked pictures shows none of them: of one alone, it would give whoever
+has some hundreds of pictures a mark to forge.
 
 The functions that say nothing of a key use operators alone, and so take tensors as well as arrays.
 """
@@ -25,7 +26,7 @@ from safety.shading import Shaded, signs, thrown
 
 SIDE = 16  # cells down and across
 WIDEST = 3.0  # grey levels from the neighbours' mean that count most
-PATTERNS = 16
+PATTERNS = 256
 TESTS = 2 * PATTERNS  # each by brightness alone, which JPEG spares, and with the colours
 PLANES = ((0.299, 0.587, 0.114), (-0.169, -0.331, 0.5), (0.5, -0.419, -0.081))  # Y, Cb, Cr
 PURPOSE = b"pellucid cells 1"
@@ -68,7 +69,7 @@ def responses(pixels: Any, seen: Any, frame: Any) -> list[Any]:
 
 
 def patterns(key: bytes) -> np.ndarray:
-    """The key's sixteen patterns, (16, 3, 16, 16) float32 of -1 and 1."""
+    """The key's patterns, (256, 3, 16, 16) float32 of -1 and 1."""
     return signs(key, (PATTERNS, len(PLANES), SIDE, SIDE), PURPOSE)
 
 
@@ -90,10 +91,10 @@ def find_cells(images: np.ndarray, key: bytes) -> list[Shaded]:
 
 
 def _best(found: np.ndarray, wanted: np.ndarray) -> Shaded:
-    """The pattern of (16, 3, 16, 16) that responses (3, 16, 16) agree with best."""
+    """The pattern of (256, 3, 16, 16) that responses (3, 16, 16) agree with best."""
     tried = []
-    for values, drawn in ((found[:1], wanted[:, :1]), (found, wanted)):
-        totals = (drawn * values).sum((1, 2, 3))
+    each = np.einsum("pkij,kij->pk", wanted, found)
+    for values, totals in ((found[:1], each[:, 0]), (found, each.sum(1))):
         agreement = float(totals.max()) / max(float(np.linalg.norm(values)), 1e-12)
         tried.append((thrown(float(totals.max()), values.ravel()), agreement))
     p_value, agreement = min(tried)

@@ -53,6 +53,18 @@ def test_what_is_blotted_out_says_nothing() -> None:
     assert find_cells(np.zeros((1, 64, 64, 3), np.uint8), KEY)[0].p_value == 1.0
 
 
+def test_an_average_of_marked_pictures_forges_one_pattern_but_not_many() -> None:
+    rng, flat = np.random.default_rng(4), np.full((64, 64, 3), 120.0)
+
+    def forged(which: np.ndarray) -> float:
+        mean = np.mean([pushed(flat.astype(np.uint8), KEY, 3.0, k) - flat for k in which], 0)
+        louder = mean * 4.0 / mean.std()
+        return find_cells((flat + louder).clip(1, 255).astype(np.uint8)[None], KEY)[0].p_value
+
+    assert forged(np.zeros(300, int)) < 1e-20
+    assert forged(rng.integers(PATTERNS, size=300)) > 1e-6
+
+
 def test_tensors_give_what_arrays_give() -> None:
     pixels = pictures(3, 5, 56).transpose(0, 3, 1, 2).astype(np.float32)
     seen = np.random.default_rng(6).uniform(size=(3, 56, 56)) > 0.3
