@@ -181,10 +181,10 @@ class Vault:
         if isinstance(error, InvalidTag):
             why = "its key does not open it, or its bytes were changed"
         elif isinstance(error, OSError):
-            why = f"{Path(str(error.filename)).name}: {error.strerror}"
+            why = f"{Path(str(error.filename or self.folder)).name}: {error.strerror}"
         return BadRegistry(
             f"the registry in {self.folder} can't be read ({why}); restore it together with "
-            f"{self.key_file}"
+            f"{self.key_file}, or move both away to begin with nobody in it"
         )
 
     # Writing -------------------------------------------------------------------------------

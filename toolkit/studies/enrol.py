@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from toolkit.world import Portrait
 
 MOST = 50  # pictures of one person
-MISSED = 0.015  # of the sittings that set the gate
+MISSED = 0.01  # of the sittings that set the gate
 SITTERS, FURTHER = 120, 5  # people who set and measure a gate, and their further sittings
 BATCH = 120
 SLACK = 0.1  # below the gate, where a picture is doubted and not merely badly taken
