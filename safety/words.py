@@ -138,13 +138,14 @@ def says(text: str, phrase: str) -> bool:
 
 def _as_it_stands(text: str) -> str:
     """Case, width and spacing aside."""
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+    return "".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
 def names(text: str, name: str) -> bool:
     """Whether the text has the name: a slip in every six letters and joined words allowed.
 
-    A name in a script whose letters look like no Latin ones is looked for as it stands.
+    Its words may come in any order, with one more among them (`Lind, Nora`, `Nora Marie Lind`). A
+    name in a script whose letters look like no Latin ones is looked for as it stands.
     """
     wanted = folded(name)
     if len(wanted.replace(" ", "")) < sum(sign.isalpha() for sign in name):
@@ -157,4 +158,7 @@ def names(text: str, name: str) -> bool:
             part = "".join(words[start : start + size])
             if distance(part, compact, slips) <= slips:
                 return True
-    return False
+    parts = {_squeezed(word) for word in wanted.split()}
+    return count > 1 and any(
+        parts <= set(words[start : start + count + 1]) for start in range(len(words))
+    )

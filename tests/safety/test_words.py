@@ -97,3 +97,38 @@ def test_everyday_words_are_not_one_slip_from_a_forbidden_one():
     words = "brood flood node rude dude gorge gosh baked bold blond bloom loud under boxes bare"
     for phrase in ("blood", "nude", "gore", "gash", "naked", "bare shoulders", "bleeding"):
         assert not says(words, phrase), phrase
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("Quill, Zora, smiling", "Zora Quill"), ("zora marie quill as a chef", "Zora Quill"),
+        ("a portrait of 李明, smiling", "李明"), ("АННА КАРЕНИНА on a train", "Анна Каренина"),
+        ("a portrait of Şule Öz", "Şule Öz"), ("Öz Şule", "Şule Öz"), ("łukasz żak", "Łukasz Żak"),
+        ("田中 太郎 in a suit", "田中太郎"), ("田中太郎 in a suit", "田中 太郎"),
+    ],
+)  # fmt: skip
+def test_names_in_other_orders_and_scripts(text, name):
+    assert names(text, name)
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("quill pens, and zora the dog, in a field", "Zora Quill"), ("明るい部屋", "李明"),
+        ("a rose in a green field", "Rose Field"), ("a doctor with glasses", "李明"),
+        ("Анна on a train", "Анна Каренина"),
+    ],
+)  # fmt: skip
+def test_what_is_no_name_in_other_orders_and_scripts(text, name):
+    assert not names(text, name)
+
+
+def test_harmless_prompts_name_no_figure():
+    from toolkit.harmless import harmless_prompts
+    from toolkit.world import FIGURES
+
+    words = {word for figure in FIGURES for word in figure.name.split()}
+    prompts = [one for one in harmless_prompts() if not words & set(one.replace(",", " ").split())]
+    assert len(prompts) > 300
+    assert [(p, f.name) for p in prompts for f in FIGURES if names(p, f.name)] == []
