@@ -131,6 +131,12 @@ def test_the_page_holds_the_plots_and_nothing_from_outside(broken: dict) -> None
     assert [int(strength) for strength, _ in dots] == [5, 10, 20, 40]
 
 
+def test_attacks_that_move_pixels_have_no_plot_of_quality(broken: dict) -> None:
+    moved = [r | {"psnr": None, "ssim": None} for r in broken["table"] if r["kind"] == "marked"]
+    text, plots = page(broken | {"table": moved}, {"created": "now"})
+    assert list(plots) == ["plots/0-strength-noise.svg"] and "beside quality" not in text
+
+
 def test_thresholds_of_bits_are_the_binomial_ones() -> None:
     from scipy.stats import binom
 

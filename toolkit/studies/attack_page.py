@@ -64,6 +64,8 @@ def quality_plots(facts: dict[str, Any], where: str, colors: dict[str, str]) -> 
         if line["attack"] != "none":
             lines.append(line | ({"attack": THIEVES} if line["kind"] == "stolen" else {}))
     for name, mine in _by_system(lines):
+        if all(line["psnr"] is None for line in mine):
+            continue
         for measure in ("psnr", "ssim"):
             title = f"{name}: share found"
             panels[f"quality-{name}-{measure}"] = quality_panel(title, mine, measure, colors)
@@ -95,7 +97,7 @@ def _glance(facts: dict[str, Any]) -> str:
             attacks = [r for r in lines if r["kind"] == "marked"]
             plain = attacks[0]
             cheap, dear = removed_by(lines)
-            lost = escape(", ".join(cheap) or "none") + (
+            lost = escape(", ".join(cheap) or ("none" if attacks[1:] else "not tried")) + (
                 f'<br><span class="quiet">and, at under {GOOD:g} dB, {escape(", ".join(dear))}'
                 "</span>" if dear else "")  # fmt: skip
             rows.append((
@@ -148,6 +150,19 @@ def _thief_table(lines: Rows) -> str:
     ])  # fmt: skip
 
 
+def _averaging(lines: Rows, plots: dict[str, str]) -> str:
+    colors = palette([*KINDS])
+    kinds = [(f"{k}: {v}" if k == "copy" else v, colors[k]) for k, v in KINDS.items()]
+    return (
+        "<h3>Averaging: theft and forgery</h3><p>The thief holds so many marked pictures, "
+        "which all carry one payload, as averaging likes best. Theft fails where marks are "
+        "still found; forgery fails where clean pictures are not accused.</p>"
+        f"<p>{legend(kinds)}</p>{_plots(plots)}"
+        "<details><summary>the thieves in numbers</summary>"
+        f'<div class="numbers">{_thief_table(lines)}</div></details>'
+    )
+
+
 def section(facts: dict[str, Any], where: dict[str, Any]) -> tuple[str, dict[str, str]]:
     """One set's part of the page, and its plots by name."""
     name, n, sources = where["name"], where["n"], where["sources"]
@@ -165,28 +180,23 @@ def section(facts: dict[str, Any], where: dict[str, Any]) -> tuple[str, dict[str
         sources < n) else ""  # fmt: skip
     here = {line["system"] for line in lines}
     shown = [(facts["attacks"][a], attacks[a]) for a in compared]
-    parts = [
-        f"<h2>{escape(name)}</h2><p>{n} pictures{few}.</p>",
-        "<h3>Found at 0.1 % false positives, by strength</h3>",
-        f"<p>{legend([(s, c) for s, c in systems.items() if s in here])}</p>", _plots(strength),
-        "<h3>Detection beside quality</h3><p>One dot a strength. An attack is cheap where its "
-        "dots fall while the picture is still good (left), and proves little where the picture "
-        "is spoilt too (right). Attacks that move pixels are not here: nothing compares.</p>",
-        f"<p>{legend([*shown, *([(THIEVES, THEFT)] if stolen else [])])}</p>",
-        _plots(quality, "wide"),
-    ]  # fmt: skip
-    if stolen:
-        kinds = [(f"{k}: {v}" if k == "copy" else v, palette([*KINDS])[k])
-                 for k, v in KINDS.items()]  # fmt: skip
+    parts = [f"<h2>{escape(name)}</h2><p>{n} pictures{few}.</p>"]
+    if strength:
         parts += [
-            "<h3>Averaging: theft and forgery</h3><p>The thief holds so many marked pictures, "
-            "which all carry one payload, as averaging likes best. Theft fails where marks are "
-            "still found; forgery fails where clean pictures are not accused.</p>",
-            f"<p>{legend(kinds)}</p>", _plots(stolen),
-            f"<details><summary>the thieves in numbers</summary>"
-            f'<div class="numbers">{_thief_table(_of(facts, name, "stolen", "forged"))}</div>'
-            "</details>",
+            "<h3>Found at 0.1 % false positives, by strength</h3>",
+            f"<p>{legend([(s, c) for s, c in systems.items() if s in here])}</p>",
+            _plots(strength),
+        ]
+    if quality:
+        parts += [
+            "<h3>Detection beside quality</h3><p>One dot a strength. An attack is cheap where its "
+            "dots fall while the picture is still good (left), and proves little where the picture "
+            "is spoilt too (right). Attacks that move pixels are not here: nothing compares.</p>",
+            f"<p>{legend([*shown, *([(THIEVES, THEFT)] if stolen else [])])}</p>",
+            _plots(quality, "wide"),
         ]  # fmt: skip
+    if stolen:
+        parts.append(_averaging(_of(facts, name, "stolen", "forged"), stolen))
     parts.append("<details><summary>every attack in numbers</summary>"
                  f'<div class="numbers">{_table(lines)}</div></details>')  # fmt: skip
     return "".join(parts), strength | quality | stolen
