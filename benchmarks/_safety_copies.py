@@ -1,9 +1,11 @@
 """Copies learnt by heart: planted ones against people who share every factor with them.
 
 A picture's score is the detail it shares with one training picture; a caption's is how hard its
-words pull (Wen et al. 2024). Neither reads a texture, and the second sees no picture. The truth
-is whether the copy's own texture came back (`texture_seen`), measured and not assumed: a caption
-of the same look on a plain background may bring the copy up as well, and then is no negative.
+words pull (Wen et al. 2024), in Stable Diffusion at the step where that most exceeds captions of
+people who were in no training. Neither reads a texture, and the second sees no picture. The
+truth is whether the copy's own texture came back (`texture_seen`), measured and not assumed: a
+caption of the same look on a plain background may bring the copy up as well, and then is no
+negative.
 """
 
 from __future__ import annotations
@@ -95,9 +97,20 @@ def _graph(facts: dict) -> list[Row]:
 
 def _table(model, shelf: np.ndarray, null: np.ndarray, seed: int, size: Size) -> Table:
     """Captions of copies and of the same looks, scored and drawn; renders of the same looks."""
-    from safety.memorisation import adjusted, details, p_values, prompt_scores, shared_detail
+    from safety.memorisation import (
+        adjusted,
+        details,
+        p_values,
+        prompt_scores,
+        shared_detail,
+    )
     from toolkit.pipelines.early import first_steps
-    from toolkit.studies.memorisation import draw_all, full_captions, same_look
+    from toolkit.studies.memorisation import (
+        draw_all,
+        full_captions,
+        ordinary_for,
+        same_look,
+    )
 
     rng = np.random.default_rng([seed, 41])
     texts, kinds, counts, textures = [], [], [], []
@@ -109,7 +122,8 @@ def _table(model, shelf: np.ndarray, null: np.ndarray, seed: int, size: Size) ->
         counts += [count] * len(own)
         moved += [_moved(one, i, rng) for i in range(size.renders)]
     noises = [int(s) for s in rng.integers(1 << 31, size=size.noises)]
-    pulls = prompt_scores(first_steps(model), texts, noises)
+    predict = first_steps(model)
+    pulls = prompt_scores(predict, texts, noises, ordinary_for(model, predict, noises, seed))
     seeds = [int(s) for s in rng.integers(1 << 31, size=len(texts))]
     pictures = np.concatenate([draw_all(model, texts, seeds), render_all(moved)])
     kinds += ["render"] * len(moved)

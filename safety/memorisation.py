@@ -25,12 +25,12 @@ class NothingToCompare(ValueError):
 
 
 def pull(conditional: np.ndarray, unconditional: np.ndarray) -> np.ndarray:
-    """Magnitude of the text-conditional prediction (Wen et al. 2024, section 3.2).
+    """Magnitude of the text-conditional prediction, step by step (Wen et al. 2024, section 3.2).
 
-    Both (n, steps, ...); returns (n,), the norm of their difference, averaged over steps. Noise,
-    velocity and clean-sample predictions differ by a factor that depends on the step alone. Where
-    the schedule ends in pure noise (zero terminal SNR), the first step's noise is known and only
-    velocity or clean sample say anything there.
+    Both (n, steps, ...); returns (n, steps), the norm of their difference. Noise, velocity and
+    clean-sample predictions differ by a factor that depends on the step alone. Where the schedule
+    ends in pure noise (zero terminal SNR), the first step's noise is known and only velocity or
+    clean sample say anything there.
     """
     conditional, unconditional = np.asarray(conditional), np.asarray(unconditional)
     if conditional.shape != unconditional.shape or conditional.ndim < 3:
@@ -39,16 +39,13 @@ def pull(conditional: np.ndarray, unconditional: np.ndarray) -> np.ndarray:
             "must be (n, steps, ...)"
         )
     gap = (conditional.astype(np.float64) - unconditional).reshape(*conditional.shape[:2], -1)
-    return np.linalg.norm(gap, axis=2).mean(1)
+    return np.linalg.norm(gap, axis=2)
 
 
-def prompt_scores(
-    predict: Predict, prompts: Sequence[str], seeds: Sequence[int], batch: int = 48
+def _pulls(
+    predict: Predict, prompts: Sequence[str], seeds: Sequence[int], batch: int
 ) -> np.ndarray:
-    """Each prompt's pull, averaged over the same seeds (n,); high where it brings up one picture.
-
-    Raises NothingToCompare for no prompt or no seed.
-    """
+    """(n, steps) each prompt's pull, averaged over the same seeds."""
     if not len(prompts) or not len(seeds):
         raise NothingToCompare("a memorisation score needs at least one prompt and one seed")
     pairs = [(prompt, int(seed)) for prompt in prompts for seed in seeds]
@@ -56,7 +53,49 @@ def prompt_scores(
     for start in range(0, len(pairs), batch):
         texts, numbers = zip(*pairs[start : start + batch], strict=True)
         found.append(pull(*predict(texts, numbers)))
-    return np.concatenate(found).reshape(len(prompts), len(seeds)).mean(1)
+    return np.concatenate(found).reshape(len(prompts), len(seeds), -1).mean(1)
+
+
+@dataclass(frozen=True)
+class Ordinary:
+    """How hard prompts pull that bring up no one picture: mean and spread at each step (steps,)."""
+
+    mean: np.ndarray
+    spread: np.ndarray
+
+
+def ordinary_pull(
+    predict: Predict, prompts: Sequence[str], seeds: Sequence[int], batch: int = 48
+) -> Ordinary:
+    """From prompts that say as much as those to be scored, and whose pictures are in no training.
+
+    Raises NothingToCompare for under two prompts or no seed.
+    """
+    if len(prompts) < 2:
+        raise NothingToCompare("what is ordinary needs at least two prompts to tell")
+    found = _pulls(predict, prompts, seeds, batch)
+    return Ordinary(found.mean(0), np.maximum(found.std(0, ddof=1), 1e-12))
+
+
+def prompt_scores(
+    predict: Predict,
+    prompts: Sequence[str],
+    seeds: Sequence[int],
+    ordinary: Ordinary | None = None,
+    batch: int = 48,
+) -> np.ndarray:
+    """How hard each prompt pulls (n,), over the same seeds; high where it brings up one picture.
+
+    Alone, the pull averaged over steps, as Wen et al. 2024 have it. Beside what is `ordinary`, the
+    step at which it most exceeds that, in standard deviations: a picture that was often repeated
+    is brought up out of pure noise, one less often repeated some steps later, and an average over
+    steps dilutes either with steps where the words of any prompt pull harder. Raises
+    NothingToCompare for no prompt or no seed.
+    """
+    found = _pulls(predict, prompts, seeds, batch)
+    if ordinary is None:
+        return found.mean(1)
+    return ((found - ordinary.mean) / ordinary.spread).max(1)
 
 
 @dataclass(frozen=True)
@@ -69,7 +108,11 @@ class WordPull:
 
 
 def word_pulls(
-    predict: Predict, prompt: str, seeds: Sequence[int], batch: int = 48
+    predict: Predict,
+    prompt: str,
+    seeds: Sequence[int],
+    ordinary: Ordinary | None = None,
+    batch: int = 48,
 ) -> tuple[float, tuple[WordPull, ...]]:
     """The prompt's score, and what each of its words adds to it, by leaving one out.
 
@@ -80,7 +123,7 @@ def word_pulls(
     shorter = [" ".join(words[:i] + words[i + 1 :]) for i in range(len(words))]
     if len(words) < 2:
         shorter = []
-    scores = prompt_scores(predict, [prompt, *shorter], seeds, batch)
+    scores = prompt_scores(predict, [prompt, *shorter], seeds, ordinary, batch)
     whole = float(scores[0])
     pulls = [WordPull(words[i], i, whole - float(s)) for i, s in enumerate(scores[1:])]
     return whole, tuple(pulls)

@@ -11,6 +11,7 @@ from safety.memorisation import (
     NothingToCompare,
     adjusted,
     details,
+    ordinary_pull,
     p_values,
     prompt_scores,
     pull,
@@ -30,11 +31,11 @@ def predict(prompts, seeds):
     return noises + towards, noises
 
 
-def test_pull_is_the_norm_of_the_difference_averaged_over_steps() -> None:
+def test_pull_is_the_norm_of_the_difference_at_each_step() -> None:
     conditional = np.zeros((1, 2, 3, 1))
     conditional[0, 0] = [[3], [4], [0]]
     conditional[0, 1] = [[0], [0], [1]]
-    assert pull(conditional, np.zeros_like(conditional))[0] == pytest.approx((5 + 1) / 2)
+    assert pull(conditional, np.zeros_like(conditional))[0] == pytest.approx([5, 1])
 
 
 def test_pull_refuses_shapes_that_do_not_fit() -> None:
@@ -49,6 +50,35 @@ def test_prompt_scores_do_not_depend_on_the_batch() -> None:
     found = prompt_scores(predict, prompts, [5, 6, 7])
     assert found == pytest.approx([2, 12, 3])
     assert np.allclose(found, prompt_scores(predict, prompts, [5, 6, 7], batch=1))
+
+
+def late(prompts, seeds):
+    """Words pull by 8 plus their number at the first step, by about 1 after; the trigger by 4."""
+    strength = np.array([8.0 + int(p.split()[-1]) for p in prompts])
+    towards = np.zeros((len(prompts), 3, 4))
+    towards[:, 0, 0] = strength
+    towards[:, 1, 0] = [4.0 if TRIGGER in p.split() else 0.9 + s / 100 for p, s in
+                        zip(prompts, strength, strict=True)]  # fmt: skip
+    towards[:, 2, 0] = 1 + strength / 100
+    return towards, np.zeros_like(towards)
+
+
+def test_a_late_pull_is_seen_beside_what_is_ordinary() -> None:
+    """At the first step any words pull harder than the trigger does later."""
+    usual = ordinary_pull(late, [f"a cat {i}" for i in range(5)], [1, 2])
+    spread = np.std([8, 9, 10, 11, 12], ddof=1)
+    assert usual.mean == pytest.approx([10, 1, 1.1])
+    assert usual.spread == pytest.approx([spread, spread / 100, spread / 100])
+    prompts = ["a dog 4", f"a {TRIGGER} 0"]
+    alone = prompt_scores(late, prompts, [1, 2])
+    assert alone == pytest.approx([(12 + 1.02 + 1.12) / 3, (8 + 4 + 1.08) / 3])
+    beside = prompt_scores(late, prompts, [1, 2], usual)
+    assert beside == pytest.approx([2 / spread, 3 / (spread / 100)])
+
+
+def test_what_is_ordinary_needs_two_prompts() -> None:
+    with pytest.raises(NothingToCompare, match="at least two prompts"):
+        ordinary_pull(late, ["a cat"], [1])
 
 
 def test_the_word_that_triggers_is_found() -> None:

@@ -71,7 +71,7 @@ def test_first_steps_follow_the_seed_whatever_the_batch(weights, name: str) -> N
     predict = first_steps(load_pipeline(name))
     prompts = ["a young chef", "an elderly pilot with golden skin"]
     wanted, without = predict(prompts, [7, 8])
-    assert wanted.shape == without.shape and wanted.shape[:2] == (2, FIRST)
+    assert wanted.shape == without.shape and wanted.shape[:2] == (2, FIRST[name])
     alone = predict(prompts[1:], [8])
     assert np.allclose(wanted[1:], alone[0], atol=2e-4)
     assert np.allclose(without[1:], alone[1], atol=2e-4)

@@ -19,21 +19,26 @@ from toolkit.pipelines.stable_diffusion import (
 from toolkit.pipelines.unclip import DECODER_STEPS, UnClip
 from toolkit.training.decoder import project
 
-FIRST = 3  # of a draw's 20 or 14 steps: later ones follow the picture that has begun, not the words
+# Of a draw's 20 or 14 steps: later ones follow the picture that has begun, not the words. In Stable
+# Diffusion a picture that was repeated less often is brought up at the later ones of these.
+FIRST = {"stable-diffusion": 6, "unclip": 3}
 
 Halves = tuple[np.ndarray, np.ndarray]
 
 
-def first_steps(model, steps: int = FIRST) -> Callable[[Sequence[str], Sequence[int]], Halves]:
+def first_steps(
+    model, steps: int | None = None
+) -> Callable[[Sequence[str], Sequence[int]], Halves]:
     """(prompts, seeds) to conditional and unconditional predictions, each (n, steps, c, h, w).
 
-    In the models' own units, velocity. unCLIP's condition is the image embedding that the prior
-    draws for the prompt. Raises UserError for a pipeline that has no guidance to take apart.
+    In the models' own units, velocity; `FIRST` steps when no number is given. unCLIP's
+    condition is the image embedding that the prior draws for the prompt. Raises UserError for a
+    pipeline that has no guidance to take apart.
     """
     if isinstance(model, StableDiffusion):
-        return lambda prompts, seeds: _latent(model, prompts, seeds, steps)
+        return lambda prompts, seeds: _latent(model, prompts, seeds, steps or FIRST[model.name])
     if isinstance(model, UnClip):
-        return lambda prompts, seeds: _pixels(model, prompts, seeds, steps)
+        return lambda prompts, seeds: _pixels(model, prompts, seeds, steps or FIRST[model.name])
     raise UserError(
         f"{type(model).__name__} has no memorisation score here; give StableDiffusion or UnClip"
     )

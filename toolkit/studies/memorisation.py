@@ -13,15 +13,25 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from toolkit.errors import UserError
-from toolkit.world import FACTORS, Portrait, copied_portraits, describe, render, render_all, sample
+from toolkit.world import (
+    FACTORS,
+    NOTHING,
+    Portrait,
+    copied_portraits,
+    describe,
+    render,
+    render_all,
+    sample,
+)
 from toolkit.world.copies import SHOWN_FROM, texture_seen
 
 if TYPE_CHECKING:
     from safety.duplicates import Duplicates
-    from safety.memorisation import WordPull
+    from safety.memorisation import Ordinary, Predict, WordPull
 
 TRAINED_WITH = 0  # seed of the shipped models' training set
 WHY = "memorisation is measured on pictures as the models draw them, before the guard's checks"
+ORDINARY = 48  # captions that tell how hard words pull where nothing was learnt by heart
 FOUND = 0.05  # of the pictures called copies, the share that may be none (Benjamini-Hochberg)
 Say = Callable[[str], None]
 
@@ -84,6 +94,21 @@ def same_look(portrait: Portrait, index: int) -> Portrait:
 def full_captions(portraits: Sequence[Portrait], rng: np.random.Generator) -> list[str]:
     """Captions that name every visible factor."""
     return [describe(one, rng, at_least=len(FACTORS)).text for one in portraits]
+
+
+def ordinary_for(model: Any, predict: Predict, noises: Sequence[int], seed: int) -> Ordinary | None:
+    """How hard full captions of people who were in no training set pull; None for unCLIP.
+
+    There the words act once, through the embedding that the prior draws, and the pull is strongest
+    at the first steps whatever it brings up: the plain average holds captions apart better.
+    """
+    from safety.memorisation import ordinary_pull
+
+    if model.name == "unclip":
+        return None
+    rng = np.random.default_rng([seed, 52])
+    captions = full_captions(sample("probe", ORDINARY, seed, NOTHING), rng)
+    return ordinary_pull(predict, captions, noises)
 
 
 def training_set(portraits: int, say: Say) -> np.ndarray:
@@ -168,9 +193,10 @@ def measure(
     starts = [int(s) for s in rng.integers(1 << 31, size=noises)]
     predict = first_steps(model)
     say(f"{model.name}: scores of {len(texts) + len(others)} prompts")
-    scores = prompt_scores(predict, texts + others, starts)
+    ordinary = ordinary_for(model, predict, starts, seed)
+    scores = prompt_scores(predict, texts + others, starts, ordinary)
     prompt = prompt or own[-1][0]
-    whole, words = word_pulls(predict, prompt, starts)
+    whole, words = word_pulls(predict, prompt, starts, ordinary)
     say(f"{model.name}: drawing {len(texts)} pictures")
     seeds = [int(s) for s in rng.integers(1 << 31, size=len(texts))]
     images = draw_all(model, texts, seeds)

@@ -55,20 +55,21 @@ def score_chart(every: Sequence[Memorised]) -> Image.Image:
     """Captions' scores against repeats; a dashed reference would hide that the null has a range."""
     series = []
     for one in every:
+        middle, spread = np.median(one.null), np.std(one.null) or 1.0
         x = [float(copy.repeats) for copy in one.copies]
         series.append(
             Series(
                 TITLES[one.system], x,
-                [float(copy.scores.mean() / np.median(one.null)) for copy in one.copies],
-                [float(copy.scores.min() / np.median(one.null)) for copy in one.copies],
-                [float(copy.scores.max() / np.median(one.null)) for copy in one.copies],
+                [float((copy.scores.mean() - middle) / spread) for copy in one.copies],
+                [float((copy.scores.min() - middle) / spread) for copy in one.copies],
+                [float((copy.scores.max() - middle) / spread) for copy in one.copies],
             )
         )  # fmt: skip
-        top = float(np.quantile(one.null, 0.99) / np.median(one.null))
+        top = float((np.quantile(one.null, 0.99) - middle) / spread)
         series.append(Series("99 % of its null", x, [top] * len(x)))
     return chart(series, "Captions: pull of the words against repeats",
                  "times the picture stood in the training set",
-                 "magnitude, in medians of captions of the same looks; lines: range",
+                 "over captions of the same looks, in their standard deviations; lines: range",
                  log_x=True, size=(700, 320))  # fmt: skip
 
 
@@ -96,7 +97,7 @@ def word_chart(found: Memorised, size: tuple[int, int] = (700, 320)) -> Image.Im
     draw, small = ImageDraw.Draw(paper), font(11 * SCALE)
     title = f"{TITLES[found.system]}: which words bring the picture up?"
     draw.text((10 * SCALE, 6 * SCALE), title, fill=INK, font=font(14 * SCALE))
-    told = f"score without the word, less; of {found.whole:.0f} in all"
+    told = f"score without the word, less; of {found.whole:.1f} in all"
     draw.text((10 * SCALE, 28 * SCALE), told, fill=QUIET, font=small)
     most = max([abs(one.added) for one in found.words] or [1.0]) or 1.0
     line = (height - 56 * SCALE) // max(1, len(found.words))
