@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from safety.attacks import jpeg, resize_back
+from safety.cells import find_cells
 from toolkit.cli import main
 from toolkit.pipelines import Trace, load_pipeline
 from toolkit.studies.generation_mark import (
@@ -20,6 +21,7 @@ from toolkit.studies.generation_mark import (
     fitted_latents,
     marking,
 )
+from toolkit.studies.guided_mark import guided_picture
 
 PROMPTS = ["a smiling doctor with glasses", "an old chef", "a farmer", "a young police officer"]
 KEY, OTHER = b"a key of the test, 32 bytes long", b"another key of 16 bytes or more"
@@ -59,6 +61,14 @@ def test_guidance_leaves_a_mark_that_stands_jpeg_and_shrinking_and_the_picture_a
     assert (10 * np.log10(255**2 / error)).min() > 32
     alone = model.generate(PROMPTS[1:2], [1], **marking(name, [1], KEY)).images
     assert np.abs(alone[0].astype(int) - images[1]).max() <= 2  # whatever the batch
+
+
+def test_a_picture_of_any_size_can_be_guided_without_a_generator() -> None:
+    rng = np.random.default_rng(2)
+    image = np.kron(rng.integers(40, 215, (5, 7, 3)), np.ones((15, 13, 1))).astype(np.uint8)
+    marked = guided_picture(image, KEY)
+    assert marked.shape == image.shape == (75, 91, 3)
+    assert find_cells(marked[None], KEY)[0].p_value < 1e-6 < find_cells(image[None], KEY)[0].p_value
 
 
 def test_a_released_picture_carries_both_marks(

@@ -23,7 +23,7 @@ def add(commands) -> None:
     )
     bench.add_argument(
         "--systems", default="pellucid", metavar="NAMES",
-        help="pellucid,dwtDct,dwtDctSvd,trustmark: those wanted, with commas (pellucid)",
+        help="pellucid,guidance,dwtDct,dwtDctSvd,trustmark: those wanted, with commas (pellucid)",
     )  # fmt: skip
     bench.add_argument(
         "--attacks", default="", metavar="NAMES",

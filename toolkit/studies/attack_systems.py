@@ -11,7 +11,7 @@ from toolkit.errors import UserError
 
 FPR = 1e-3  # false positive rate at which detections count
 BITS = 32  # of the payload, which all pictures of a bench share: what averaging likes best
-NAMES = ("pellucid", "dwtDct", "dwtDctSvd", "trustmark")
+NAMES = ("pellucid", "guidance", "dwtDct", "dwtDctSvd", "trustmark")
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,25 @@ def ours(seed: int) -> System:
     return System("pellucid", lambda image: mark.embed(image, payload), look, SMALLEST, rule)
 
 
+def guidance(seed: int) -> System:
+    """The mark that generation is guided towards, put into pictures that are there already.
+
+    Stable Diffusion's decoder takes no part, so that it can be compared on any picture.
+    """
+    from safety.cells import find_cells
+    from safety.watermark import PRESENT, SMALLEST
+    from toolkit.studies.guided_mark import guided_picture
+
+    key = np.random.default_rng([seed, 42]).bytes(32)
+
+    def look(image: np.ndarray) -> Look:
+        (found,) = find_cells(image[None], key)
+        return Look(found.p_value, found.p_value < PRESENT, found.p_value < PRESENT)
+
+    rule = f"its exact p-value is at most {FPR:g}; it carries no payload"
+    return System("guidance", lambda image: guided_picture(image, key), look, SMALLEST, rule)
+
+
 def _by_bits(
     name: str, bits: int, payload: int, least: int,
     embed: Callable[[np.ndarray, int], np.ndarray], detect: Callable[[np.ndarray], int],
@@ -114,7 +133,8 @@ def chosen_systems(names: Sequence[str], seed: int, weights: str | None = None) 
             f"no watermark is named {', '.join(map(repr, wrong)) or 'nothing'}; choose from "
             f"{', '.join(NAMES)}"
         )
+    own = {"pellucid": ours, "guidance": guidance}
     return [
-        ours(seed) if name == "pellucid" else baseline(name, seed, weights)
+        own[name](seed) if name in own else baseline(name, seed, weights)
         for name in dict.fromkeys(names)
     ]
