@@ -1,11 +1,11 @@
 """Copies learnt by heart: planted ones against people who share every factor with them.
 
 A picture's score is the detail it shares with one training picture; a caption's is how hard its
-words pull (Wen et al. 2024), in Stable Diffusion at the step where that most exceeds captions of
-people who were in no training. Neither reads a texture, and the second sees no picture. The
-truth is whether the copy's own texture came back (`texture_seen`), measured and not assumed: a
-caption of the same look on a plain background may bring the copy up as well, and then is no
-negative.
+words pull (Wen et al. 2024), in Stable Diffusion on detail and at the step where that most exceeds
+captions of people who were in no training. Neither knows a texture, and the second sees no
+picture. The truth is whether the copy's own texture came back (`texture_seen`), measured and not
+assumed: a caption of the same look on a plain background may bring the copy up as well, and then
+is no negative.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Size:
     captions: int = 12
     same: int = 30
     renders: int = 50
-    noises: int = 4
+    noises: int = 6
     training: int = 30_000
     held_out: int = 2000
 

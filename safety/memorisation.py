@@ -24,13 +24,14 @@ class NothingToCompare(ValueError):
     """A score was asked for without what it is compared with."""
 
 
-def pull(conditional: np.ndarray, unconditional: np.ndarray) -> np.ndarray:
+def pull(conditional: np.ndarray, unconditional: np.ndarray, window: int = 1) -> np.ndarray:
     """Magnitude of the text-conditional prediction, step by step (Wen et al. 2024, section 3.2).
 
-    Both (n, steps, ...); returns (n, steps), the norm of their difference. Noise, velocity and
-    clean-sample predictions differ by a factor that depends on the step alone. Where the schedule
-    ends in pure noise (zero terminal SNR), the first step's noise is known and only velocity or
-    clean sample say anything there.
+    Both (n, steps, ...); returns (n, steps), the norm of their difference, of (n, steps, c, h, w)
+    less its mean over `window` by `window` places around each: most words change plain colours,
+    and what is left is detail. Noise, velocity and clean-sample predictions differ by a factor that
+    depends on the step alone. Where the schedule ends in pure noise (zero terminal SNR), the first
+    step's noise is known and only velocity or clean sample say anything there.
     """
     conditional, unconditional = np.asarray(conditional), np.asarray(unconditional)
     if conditional.shape != unconditional.shape or conditional.ndim < 3:
@@ -38,12 +39,16 @@ def pull(conditional: np.ndarray, unconditional: np.ndarray) -> np.ndarray:
             f"predictions of shapes {conditional.shape} and {unconditional.shape} were given; both "
             "must be (n, steps, ...)"
         )
-    gap = (conditional.astype(np.float64) - unconditional).reshape(*conditional.shape[:2], -1)
-    return np.linalg.norm(gap, axis=2)
+    gap = conditional.astype(np.float64) - unconditional
+    if window > 1:
+        from scipy.ndimage import uniform_filter
+
+        gap = gap - uniform_filter(gap, size=(1, 1, 1, window, window), mode="reflect")
+    return np.linalg.norm(gap.reshape(*gap.shape[:2], -1), axis=2)
 
 
 def _pulls(
-    predict: Predict, prompts: Sequence[str], seeds: Sequence[int], batch: int
+    predict: Predict, prompts: Sequence[str], seeds: Sequence[int], batch: int, window: int
 ) -> np.ndarray:
     """(n, steps) each prompt's pull, averaged over the same seeds."""
     if not len(prompts) or not len(seeds):
@@ -52,20 +57,28 @@ def _pulls(
     found = []
     for start in range(0, len(pairs), batch):
         texts, numbers = zip(*pairs[start : start + batch], strict=True)
-        found.append(pull(*predict(texts, numbers)))
+        found.append(pull(*predict(texts, numbers), window))
     return np.concatenate(found).reshape(len(prompts), len(seeds), -1).mean(1)
 
 
 @dataclass(frozen=True)
 class Ordinary:
-    """How hard prompts pull that bring up no one picture: mean and spread at each step (steps,)."""
+    """How hard prompts pull that bring up no one picture: mean and spread at each step (steps,).
+
+    `window` is that of the pull.
+    """
 
     mean: np.ndarray
     spread: np.ndarray
+    window: int
 
 
 def ordinary_pull(
-    predict: Predict, prompts: Sequence[str], seeds: Sequence[int], batch: int = 48
+    predict: Predict,
+    prompts: Sequence[str],
+    seeds: Sequence[int],
+    window: int = 1,
+    batch: int = 48,
 ) -> Ordinary:
     """From prompts that say as much as those to be scored, and whose pictures are in no training.
 
@@ -73,8 +86,8 @@ def ordinary_pull(
     """
     if len(prompts) < 2:
         raise NothingToCompare("what is ordinary needs at least two prompts to tell")
-    found = _pulls(predict, prompts, seeds, batch)
-    return Ordinary(found.mean(0), np.maximum(found.std(0, ddof=1), 1e-12))
+    found = _pulls(predict, prompts, seeds, batch, window)
+    return Ordinary(found.mean(0), np.maximum(found.std(0, ddof=1), 1e-12), window)
 
 
 def prompt_scores(
@@ -92,7 +105,7 @@ def prompt_scores(
     steps dilutes either with steps where the words of any prompt pull harder. Raises
     NothingToCompare for no prompt or no seed.
     """
-    found = _pulls(predict, prompts, seeds, batch)
+    found = _pulls(predict, prompts, seeds, batch, ordinary.window if ordinary else 1)
     if ordinary is None:
         return found.mean(1)
     return ((found - ordinary.mean) / ordinary.spread).max(1)

@@ -38,6 +38,16 @@ def test_pull_is_the_norm_of_the_difference_at_each_step() -> None:
     assert pull(conditional, np.zeros_like(conditional))[0] == pytest.approx([5, 1])
 
 
+def test_a_window_leaves_out_plain_colours() -> None:
+    gap = np.zeros((2, 1, 1, 9, 9))
+    gap[0] = 5.0
+    gap[1, 0, 0, 4, 4] = 9.0
+    found = pull(gap, np.zeros_like(gap), 3)
+    assert found[0] == pytest.approx([0], abs=1e-9)
+    assert found[1] == pytest.approx([np.sqrt(8**2 + 8 * 1**2)])
+    assert pull(gap, np.zeros_like(gap))[0] == pytest.approx([45])
+
+
 def test_pull_refuses_shapes_that_do_not_fit() -> None:
     with pytest.raises(ValueError, match=r"must be \(n, steps, ...\)"):
         pull(np.zeros((1, 2, 3)), np.zeros((1, 2, 4)))

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 TRAINED_WITH = 0  # seed of the shipped models' training set
 WHY = "memorisation is measured on pictures as the models draw them, before the guard's checks"
+WINDOW = 5  # of 16 by 16 latents: what is even over it is a plain colour
 ORDINARY = 48  # captions that tell how hard words pull where nothing was learnt by heart
 FOUND = 0.05  # of the pictures called copies, the share that may be none (Benjamini-Hochberg)
 Say = Callable[[str], None]
@@ -108,7 +109,7 @@ def ordinary_for(model: Any, predict: Predict, noises: Sequence[int], seed: int)
         return None
     rng = np.random.default_rng([seed, 52])
     captions = full_captions(sample("probe", ORDINARY, seed, NOTHING), rng)
-    return ordinary_pull(predict, captions, noises)
+    return ordinary_pull(predict, captions, noises, WINDOW)
 
 
 def training_set(portraits: int, say: Say) -> np.ndarray:
