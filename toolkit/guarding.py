@@ -86,7 +86,7 @@ def unchecked(guard: Guard) -> list[str]:
         return list(UNCHECKED)
     added = sum(person.entry is not None for person in names.registry.people)
     missing = added - len(faces.registry.people)
-    rest = list(UNCHECKED[1:])
+    rest: list[str] = list(UNCHECKED[1:])
     return [f"likeness to {missing} people added without photographs", *rest] if missing else rest
 
 
