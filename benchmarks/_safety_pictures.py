@@ -21,6 +21,8 @@ NOT_CONSENTING = frozenset(figure.name for figure in FIGURES if not figure.conse
 class Pictures:
     """(n, 64, 64, 3) drawn for `prompts`, each of a `kind`; `embeddings` as the pipeline has them.
 
+    `edited` are those of edited text states, where there are any.
+
     `truth` is what both judges say; *unclear* where they differ.
     """
 
@@ -29,6 +31,7 @@ class Pictures:
     images: np.ndarray
     embeddings: np.ndarray | None
     truth: Marks
+    edited: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -72,7 +75,7 @@ def draw(
     edits: Sequence[Sequence[Any]] | None = None,
 ) -> Pictures:
     """Draw each row without a guard and let both judges look; `edits` has some for each row."""
-    images, embeddings = [], []
+    images, embeddings, edited = [], [], []
     for start in range(0, len(rows), BATCH):
         part = rows[start : start + BATCH]
         seeds = [1_000_000 * (seed + 1) + start + index for index in range(len(part))]
@@ -81,10 +84,13 @@ def draw(
         images.append(batch.images)
         if batch.image_embeddings is not None:
             embeddings.append(batch.image_embeddings)
+        if batch.edited_words is not None:
+            edited.append(batch.edited_words)
     pictures = np.concatenate(images)
     return Pictures(
         np.array([kind for kind, _ in rows]), [prompt for _, prompt in rows], pictures,
         np.concatenate(embeddings) if embeddings else None, both_judges(pictures),
+        np.concatenate(edited) if edited else None,
     )  # fmt: skip
 
 
@@ -109,6 +115,10 @@ def released(
     if shown.embeddings is not None:
         given = shown.embeddings
         more = guard.look(system, "embedding", len(shown), None, lambda: given)
+        rows = [one + two for one, two in zip(rows, more, strict=True)]
+    if shown.edited is not None:
+        changed = shown.edited
+        more = guard.look(system, "edited words", len(shown), None, lambda: changed)
         rows = [one + two for one, two in zip(rows, more, strict=True)]
     if texts is not None:
         words = guard.look(

@@ -118,15 +118,17 @@ def fit_concept(
     return Concept(name, weights, offset, threshold, special, calibration)
 
 
-def for_other_vectors(concept: Concept, innocent: np.ndarray, *, fpr: float = 0.005) -> Concept:
-    """The concept with a threshold, never lower, for vectors of another kind.
+def for_other_vectors(
+    concept: Concept, innocent: np.ndarray, *, fpr: float = 0.005, least: float | None = None
+) -> Concept:
+    """The concept with a threshold for vectors of another kind, never under `least` (its own).
 
     What a prior imagines is not quite what an image tower sees: half of such `innocent` vectors
     (n, d) set the threshold at that false positive rate, the other half measure it.
     """
     setting, measured = np.array_split(concept.score(innocent), 2)
     bar = float(np.quantile(setting, 1 - fpr, method="higher")) + 1e-9
-    threshold = max(bar, concept.threshold)
+    threshold = max(bar, concept.threshold if least is None else least)
     false = int((measured >= threshold).sum())
     facts = {
         "negatives": len(measured),

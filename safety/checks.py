@@ -60,16 +60,23 @@ def concept_findings(
 
 @dataclass(frozen=True)
 class RestrictedPrompt:
-    """Words of a reviewed list, disguises aside, and the prompt's CLIP text embedding."""
+    """Words of a reviewed list, disguises aside, and the prompt's CLIP text embedding.
+
+    Of edited text states there is the embedding alone: `edited` are the concepts that it is held
+    to, those of prompts where there are none.
+    """
 
     words: dict[str, tuple[str, ...]]  # concept to words
     concepts: tuple[Concept, ...] = ()
+    edited: tuple[Concept, ...] = ()
     name: str = "restricted_prompt"
-    stages: tuple[str, ...] = ("prompt",)
+    stages: tuple[str, ...] = ("prompt", "edited words")
 
     def __call__(
         self, stage: str, texts: Sequence[str] | None, vectors: np.ndarray
     ) -> list[list[Finding]]:
+        if stage == "edited words":
+            return concept_findings(self.name, stage, self.edited or self.concepts, vectors)
         assert texts is not None
         rows = concept_findings(self.name, stage, self.concepts, vectors)
         for text, row in zip(texts, rows, strict=True):

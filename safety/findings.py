@@ -15,10 +15,10 @@ SEVERITY: dict[str, int] = {"allow": 0, "review": 1, "blur": 2, "block": 3}
 class Finding:
     """One check on one item: score against threshold, and a sentence that says why.
 
-    `stage` is where it looked: prompt, reference, embedding or image. `calibration` says on what
-    the threshold was set (sizes, rates, intervals). `concept` is what it looked for: a restricted
-    concept, a person's name, or nothing. `calibrated` is the threshold as it was fitted, where a
-    policy put its own in its place; `exempt` is somebody recognised whose consent holds.
+    `stage` is where it looked: prompt, edited words, reference, embedding or image. `calibration`
+    says on what the threshold was set (sizes, rates, intervals). `concept` is what it looked for: a
+    restricted concept, a person's name, or nothing. `calibrated` is the threshold as it was fitted,
+    where a policy put its own in its place; `exempt` is somebody recognised whose consent holds.
     """
 
     check: str

@@ -138,6 +138,9 @@ class Guard:
             given = getattr(batch, "image_embeddings", None)
             if given is not None:
                 looks.append(self.look(model, "embedding", n, None, lambda: given))
+            words = getattr(batch, "edited_words", None)
+            if words is not None:
+                looks.append(self.look(model, "edited words", n, None, lambda: words))
             for rows in looks:
                 for i, row in zip(open_rows, rows, strict=True):
                     findings[i] += row

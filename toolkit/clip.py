@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,6 +69,17 @@ class Clip:
         mask = torch.arange(ids.shape[1]) <= end[:, None]
         embedding = nn.functional.normalize(pooled, dim=-1)
         return TextEncoding(tuple(texts), ids, mask, states, embedding)
+
+    @torch.no_grad()
+    def embed(self, texts: Sequence[str], states: torch.Tensor) -> np.ndarray:
+        """(n, d) float32 embeddings of unit norm that states (n, L, d) of the texts lead to.
+
+        For states that were changed since: those of `encode` lead to its embeddings.
+        """
+        ids = self.tokens(list(texts))
+        end = (ids == self.tokenizer.eot_token_id).int().argmax(1)
+        pooled = states[torch.arange(len(ids)), end] @ self.model.text_projection
+        return nn.functional.normalize(pooled, dim=-1).numpy()
 
     def encode_text(self, texts: list[str]) -> np.ndarray:
         """(n, d) float32 text embeddings of unit norm."""

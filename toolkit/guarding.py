@@ -152,9 +152,12 @@ def load_guard(
         registry = Registry.load(folder)
         if facts["clip"] != clip.hash:
             raise ValueError("it was fitted for another CLIP")
-        concepts: dict[str, list[Concept]] = {"image": [], "text": [], "embedding": []}
+        concepts: dict[str, list[Concept]] = {
+            site: [] for site in ("text", "edited", "image", "embedding")
+        }
         for row in facts["concepts"]:
-            weights = arrays[f"{row['site']}.{row['name']}"]
+            of = "text" if row["site"] == "edited" else row["site"]
+            weights = arrays[f"{of}.{row['name']}"]
             concepts[row["site"]].append(
                 Concept(
                     row["name"],
@@ -174,7 +177,7 @@ def load_guard(
         ) from error
     added = people()
     checks = (
-        RestrictedPrompt(WORDS, tuple(concepts["text"])),
+        RestrictedPrompt(WORDS, tuple(concepts["text"]), tuple(concepts["edited"])),
         NameInPrompt(everybody(registry, added), purpose=purpose),
         RestrictedImage(tuple(concepts["image"]), tuple(concepts["embedding"])),
         replace(with_people(likeness, added, innocent), purpose=purpose),

@@ -55,13 +55,15 @@ def test_the_trace_ends_in_the_picture(pipeline):
 
 
 def test_an_edit_of_strength_zero_changes_nothing_and_a_strong_one_does(pipeline):
-    plain = pipeline.generate(PROMPTS[:1], [3], steps=4).images
-    zero = pipeline.generate(PROMPTS[:1], [3], [Edit(_direction(pipeline), 0.0)], steps=4).images
-    strong = pipeline.generate(
-        PROMPTS[:1], [3], [Edit(_direction(pipeline, 0.3), 4.0)], steps=4
-    ).images
-    assert np.array_equal(plain, zero)
-    assert not np.array_equal(plain, strong)
+    plain = pipeline.generate(PROMPTS[:1], [3], steps=4)
+    zero = pipeline.generate(PROMPTS[:1], [3], [Edit(_direction(pipeline), 0.0)], steps=4)
+    strong = pipeline.generate(PROMPTS[:1], [3], [Edit(_direction(pipeline, 0.3), 4.0)], steps=4)
+    assert np.array_equal(plain.images, zero.images)
+    assert not np.array_equal(plain.images, strong.images)
+    assert plain.edited_words is None
+    if pipeline.name == "stable-diffusion":  # what the guard is shown of edited states
+        assert np.allclose(zero.edited_words, plain.text_embeddings, atol=1e-5)
+        assert np.abs(strong.edited_words - plain.text_embeddings).max() > 0.01
 
 
 def test_a_direction_of_another_site_is_refused(pipeline):

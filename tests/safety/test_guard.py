@@ -27,7 +27,7 @@ from safety import (
     fit_concept,
     unguarded,
 )
-from safety.calibration import fisher, logistic
+from safety.calibration import fisher, for_other_vectors, logistic
 from safety.policy import DEFAULT
 
 D = 16
@@ -40,6 +40,7 @@ class Drawn:
     seeds: tuple
     text_embeddings: np.ndarray
     image_embeddings: np.ndarray | None = None
+    edited_words: np.ndarray | None = None
 
 
 @dataclass
@@ -200,6 +201,34 @@ def test_a_logistic_concept_depends_on_no_units_and_no_proportions():
     assert concept.score(off[:300]).mean() == pytest.approx(-1)
     optimal = fit_concept("wound", on, off, weigh=fisher).calibration["auc"]
     assert concept.calibration["auc"] > optimal - 0.005  # Fisher's is optimal for such classes
+
+
+def test_edited_words_are_held_to_bars_of_their_own(world):
+    """No word is said: an edit alone moves the states towards the concept, half of the way."""
+    concept = replace(world.checks[2].concepts[0], threshold=0.9)
+    lower = for_other_vectors(concept, np.random.default_rng(4).normal(size=(2000, D)), least=-1.0)
+    assert lower.threshold < 0.5 and lower.calibration["fpr"] < 0.02
+    assert for_other_vectors(concept, np.zeros((10, D))).threshold == 0.9
+    moved = np.stack([4 * np.eye(D)[0], np.zeros(D)])
+    kept = []
+    for edited in ((lower,), ()):
+        words = RestrictedPrompt({"wound": ("wound",)}, (concept,), edited)
+        guard = Guard(
+            Policy.load(), (words, *world.checks[1:]), lambda t: np.zeros((len(t), D)),
+            lambda images: np.zeros((len(images), D)),
+        )  # fmt: skip
+
+        def generate(prompts, seeds, edits=(), start=None, trace=None):
+            images = np.zeros((len(seeds), 4, 4, 3), np.uint8)
+            drawn = Drawn(images, tuple(prompts), tuple(seeds), np.zeros((len(seeds), D)))
+            return replace(drawn, edited_words=moved if edits else None)
+
+        draw = guard(generate, "stable-diffusion")
+        assert draw(["a", "b"], [1, 2]).kept == (0, 1)
+        done = draw(["a", "b"], [1, 2], ["an edit"])
+        kept.append(done.kept)
+        assert done.batch.edited_words.shape == (len(done.kept), D)
+    assert kept == [(1,), (0, 1)]  # without bars of their own they are held to those of prompts
 
 
 def test_shorter_vectors_than_the_check_needs_block(world):

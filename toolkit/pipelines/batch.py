@@ -28,7 +28,8 @@ class Batch:
     """Pictures and the embeddings that made them.
 
     `images` (n, h, w, 3) uint8; `text_embeddings` (n, d); `image_embeddings` (n, d) are what the
-    decoder was given, edits included, or None where no image embedding takes part.
+    decoder was given, edits included, or None where no image embedding takes part. `edited_words`
+    (n, d) are the embeddings of text states that were edited, None where none were.
     """
 
     images: np.ndarray
@@ -37,6 +38,7 @@ class Batch:
     pipeline: str
     text_embeddings: np.ndarray
     image_embeddings: np.ndarray | None = None
+    edited_words: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.images)

@@ -189,8 +189,9 @@ class StableDiffusion:
         """
         check_request(prompts, seeds)
         latents = noise((4, 16, 16), generators(seeds)) if start is None else start.float()
+        states = self._edited(prompts, edits)
         latents = self.denoise(
-            self._edited(prompts, edits), latents, trace,
+            states, latents, trace,
             steps=steps, guidance=guidance, rescale=rescale,
         )  # fmt: skip
         if guide is not None:
@@ -201,4 +202,5 @@ class StableDiffusion:
             tuple(int(s) for s in seeds),
             self.name,
             self.clip.encode_text(list(prompts)),
+            edited_words=self.clip.embed(prompts, states) if edits else None,
         )

@@ -97,14 +97,18 @@ def train(
     plain = sample("probe", portraits, seed + 1000, NOTHING)
     real = seen(plain)
     arrays: dict[str, np.ndarray] = {"real": real.astype(np.float16)}
-    texts = _words(clip, plain, rng, seed)
+    texts, edited = _words(clip, plain, rng, seed)
     pictures, imagined, shown = _pictures(portraits, closely, clip.dim, other, seed)
     if imagine is not None:
         innocent = imagine([describe(p, rng).text for p in plain[:IMAGINED]])
         imagined = [for_other_vectors(one, innocent) for one in imagined]
-    sites = {"text": texts, "image": pictures, "embedding": imagined}
+    sites = {"text": texts, "edited": edited, "image": pictures, "embedding": imagined}
     concepts = [(site, one) for site, some in sites.items() for one in some]
-    arrays |= {f"{site}.{one.name}": one.weights.astype(np.float32) for site, one in concepts}
+    arrays |= {
+        f"{site}.{one.name}": one.weights.astype(np.float32)
+        for site, one in concepts
+        if site != "edited"  # the text's, at another threshold
+    }
     people, check = _likeness(clip, real, shown, seen, rng, seed)
     arrays |= {
         "likeness.mean": check.space.mean.astype(np.float32),
@@ -126,9 +130,12 @@ def train(
     return {"concepts": rows, "likeness": check.calibration}
 
 
-def _words(clip: Clip, plain: list[Portrait], rng: np.random.Generator, seed: int) -> list[Concept]:
-    """Discriminants of restricted concepts in captions.
+def _words(
+    clip: Clip, plain: list[Portrait], rng: np.random.Generator, seed: int
+) -> tuple[list[Concept], list[Concept]]:
+    """Discriminants of restricted concepts in captions, and at lower bars for edited text states.
 
+    In front of those no list of words stands, and whoever edits is no longer asking in words.
     Figures and prompts from elsewhere are innocent too; shuffled, for a part sets thresholds.
     """
     faces = [sit(figure, rng) for figure in FIGURES for _ in range(FACES)]
@@ -140,7 +147,7 @@ def _words(clip: Clip, plain: list[Portrait], rng: np.random.Generator, seed: in
         texts = clip.encode_text([describe(p, rng).text for p in people])
         special = concept == "wound"  # words of the reviewed list catch what this misses
         found.append(fit_concept(concept, texts, innocent, miss=0.25, special=special))
-    return found
+    return found, [for_other_vectors(one, innocent, least=-1.0) for one in found]
 
 
 def _with(concept: str, n: int, seed: int) -> list[Portrait]:
