@@ -40,6 +40,7 @@ FITTED_ON, FACES = 2400, 24
 SITTINGS, ALIKE, SITTERS = 40, 150, 250  # a figure's templates, its lookalikes; other people
 # Of innocent pictures, worn hard, those that may be blocked: about twice as many as of drawn ones.
 ALARMS = 0.015
+EDITED = 0.02  # of innocent captions, those whose text states would be blocked if they were edited
 IMAGINED = 800  # captions whose imagined embeddings set thresholds
 
 
@@ -147,7 +148,7 @@ def _words(
         texts = clip.encode_text([describe(p, rng).text for p in people])
         special = concept == "wound"  # words of the reviewed list catch what this misses
         found.append(fit_concept(concept, texts, innocent, miss=0.25, special=special))
-    return found, [for_other_vectors(one, innocent, least=-1.0) for one in found]
+    return found, [for_other_vectors(one, innocent, fpr=EDITED, least=-1.0) for one in found]
 
 
 def _with(concept: str, n: int, seed: int) -> list[Portrait]:
