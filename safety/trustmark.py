@@ -8,7 +8,6 @@ with the real architecture and random weights only; with the published weights i
 from __future__ import annotations
 
 import contextlib
-import pickle
 import sys
 from pathlib import Path
 from typing import Any
@@ -121,9 +120,8 @@ def _check_tensors(path: Path) -> None:
 
     try:
         torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise ValueError(
-            f"{path} holds more than tensors, and reading it could run anything; it is not used"
-        ) from error
     except Exception as error:
-        raise ValueError(f"{path} can't be read as a checkpoint ({error})") from error
+        raise ValueError(
+            f"{path} can't be read as tensors alone ({str(error).partition(chr(10))[0]}); reading more "
+            "could run anything, so it is not used"
+        ) from error
