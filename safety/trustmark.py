@@ -121,7 +121,8 @@ def _check_tensors(path: Path) -> None:
     try:
         torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
+        why = str(error).partition("\n")[0]
         raise ValueError(
-            f"{path} can't be read as tensors alone ({str(error).partition(chr(10))[0]}); reading more "
-            "could run anything, so it is not used"
+            f"{path} can't be read as tensors alone ({why}); reading more could run anything, so "
+            "it is not used"
         ) from error
