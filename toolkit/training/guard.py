@@ -134,7 +134,7 @@ def train(
 def _words(
     clip: Clip, plain: list[Portrait], rng: np.random.Generator, seed: int
 ) -> tuple[list[Concept], list[Concept]]:
-    """Discriminants of restricted concepts in captions, and at lower bars for edited text states.
+    """Discriminants of restricted concepts in captions, and the wound at a lower bar for edits.
 
     In front of those no list of words stands, and whoever edits is no longer asking in words.
     Figures and prompts from elsewhere are innocent too; shuffled, for a part sets thresholds.
@@ -148,7 +148,11 @@ def _words(
         texts = clip.encode_text([describe(p, rng).text for p in people])
         special = concept == "wound"  # words of the reviewed list catch what this misses
         found.append(fit_concept(concept, texts, innocent, miss=0.25, special=special))
-    return found, [for_other_vectors(one, innocent, fpr=EDITED, least=-1.0) for one in found]
+    edited = [
+        for_other_vectors(one, innocent, fpr=EDITED, least=-1.0 if one.special else None)
+        for one in found
+    ]
+    return found, edited
 
 
 def _with(concept: str, n: int, seed: int) -> list[Portrait]:
