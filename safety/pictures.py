@@ -6,7 +6,7 @@ import io
 import warnings
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, ImageOps
 
 LARGEST = 40_000_000  # pixels; ten times the largest picture that we mean to look at
 LARGEST_FILE = 200_000_000  # bytes
@@ -40,6 +40,18 @@ def load_picture(source: bytes | Path) -> Image.Image:
             said = "no image format is recognised"
         raise BadPicture(said or type(error).__name__) from None
     return image
+
+
+def upright_picture(source: bytes | Path) -> Image.Image:
+    """A picture turned the way that its EXIF says; one whose EXIF is damaged stays as it lies.
+
+    Raises BadPicture as `load_picture` does.
+    """
+    image = load_picture(source)
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # Pillow raises any kind on damaged EXIF
+        return image
 
 
 def file_bytes(path: Path) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -154,3 +155,24 @@ def test_a_contact_sheet(tmp_path: Path) -> None:
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["--version"]) == 0
     assert capsys.readouterr().out.startswith("pellucid 0.")
+
+
+def test_ctrl_c_within_exec_is_an_orderly_end(tmp_path: Path) -> None:
+    """Libraries make classes by `exec` of a string; Python then calls the interrupt unhandled."""
+    (tmp_path / "late.py").write_text(
+        "import argparse, os, signal, sys\n"
+        "from toolkit import cli\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "stop = 'import os, signal, time; os.kill(os.getpid(), signal.SIGINT); time.sleep(9)'\n"
+        "top = argparse.ArgumentParser()\n"
+        "top.set_defaults(version=False, command='late', run=lambda args: exec(stop))\n"
+        "cli.parser = lambda: top\n"
+        "sys.exit(cli.main([]))\n"
+    )
+    paths = os.pathsep.join([str(tmp_path), str(ROOT)])
+    ended = subprocess.run(
+        [sys.executable, "-m", "late"], env=os.environ | {"PYTHONPATH": paths},
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert (ended.returncode, ended.stdout) == (130, "")
+    assert ended.stderr == "pellucid: stopped; nothing half-written was left\n"

@@ -6,9 +6,11 @@ values replaced by others of any kind, by whole trees, by paths that lead out.
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import random
+import shutil
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -338,6 +340,20 @@ def test_stores_of_manifests(real: Real, tmp_path: Path, data: st.DataObject) ->
 def test_keys(real: Real, tmp_path: Path, data: st.DataObject) -> None:
     _spoil(real.folder / "keys", tmp_path / "bad", data)
     survives(lambda: keys(tmp_path / "bad"), "bad")
+
+
+def test_a_key_of_an_unknown_kind(real: Real, tmp_path: Path) -> None:
+    """One byte of the algorithm's name off: cryptography raises no ValueError then."""
+    shutil.copytree(real.folder / "keys", tmp_path / "bad")
+    path = tmp_path / "bad" / "credentials" / "leaf.key"
+    head, *lines, tail = path.read_text().splitlines()
+    named = bytes.fromhex("06072a8648ce3d0201")
+    der = base64.b64decode("".join(lines))
+    assert der.count(named) == 1
+    other = base64.b64encode(der.replace(named, named[:-3] + b"\x6e" + named[-2:])).decode()
+    path.write_text("\n".join([head, other, tail, ""]))
+    with pytest.raises(ValueError, match="do not belong together or are damaged"):
+        keys(tmp_path / "bad")
 
 
 def test_a_seed_damages_the_same_way() -> None:

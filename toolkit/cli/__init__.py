@@ -74,8 +74,16 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
+class _Stopped(KeyboardInterrupt):
+    """A Ctrl-C or a polite kill, of a class of our own.
+
+    A plain KeyboardInterrupt that passes through `exec` of a string (libraries make classes so)
+    is noted by Python as unhandled, and the process dies of the signal after having ended well.
+    """
+
+
 def _stop(signum, frame) -> None:
-    raise KeyboardInterrupt
+    raise _Stopped
 
 
 def _of_the_user(error: ValueError) -> bool:
@@ -106,7 +114,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Before any library of theirs is imported: no hub, no second progress bar beside ours.
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    before = signal.signal(signal.SIGTERM, _stop)  # a polite kill cleans up like Ctrl-C
+    before = {signal.SIGTERM: signal.signal(signal.SIGTERM, _stop)}  # cleans up like Ctrl-C
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a shell may ignore it
+        before[signal.SIGINT] = signal.signal(signal.SIGINT, _stop)
     try:
         return args.run(args) or 0
     except ValueError as error:
@@ -122,4 +132,5 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -120,7 +120,7 @@ def read_pictures(folder: Path, say: Callable[[str], None] = _quiet) -> np.ndarr
     """
     from PIL import Image
 
-    from safety.pictures import BadPicture, load_picture
+    from safety.pictures import BadPicture, upright_picture
 
     files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
     if not files:
@@ -130,7 +130,7 @@ def read_pictures(folder: Path, say: Callable[[str], None] = _quiet) -> np.ndarr
     pictures, resized = np.empty((len(files), SIDE, SIDE, 3), np.uint8), 0
     for index, file in enumerate(files):
         try:
-            picture = load_picture(file).convert("RGB")
+            picture = upright_picture(file).convert("RGB")
         except BadPicture as error:
             raise UserError(
                 f"the picture {file} can't be read ({error}); restore or remove it"

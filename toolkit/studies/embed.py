@@ -123,15 +123,13 @@ def framing(clip: Clip) -> Callable[[Image.Image], np.ndarray]:
 
 def read_picture(file: Path, data: bytes) -> Image.Image:
     """An upright RGB picture. Raises UserError naming the file that is none."""
-    from PIL import ImageOps
-
-    from safety.pictures import BadPicture, load_picture
+    from safety.pictures import BadPicture, upright_picture
 
     try:
-        opened = load_picture(data)
+        opened = upright_picture(data)
         if opened.mode[0] in "IF":
             raise BadPicture(f"mode {opened.mode}, more than 8 bits")
-        return ImageOps.exif_transpose(opened).convert("RGB")
+        return opened.convert("RGB")
     except (ValueError, OSError) as error:
         raise UserError(
             f"the picture {file} can't be read ({str(error).partition(chr(10))[0]}); "

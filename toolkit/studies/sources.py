@@ -20,13 +20,13 @@ def sources_of(paths: Sequence[str | Path], anchors: bytes, use: Use) -> tuple[S
     """
     from safety.content_credentials import Source, read_credentials
     from safety.metadata import MIMES
-    from safety.pictures import BadPicture, load_picture
+    from safety.pictures import BadPicture, upright_picture
     from toolkit.errors import UserError
 
     found = []
     for path in map(Path, paths):
         try:
-            picture = load_picture(path).convert("RGB")
+            picture = upright_picture(path).convert("RGB")
         except BadPicture as error:
             raise UserError(f"{path} can't be read as a picture ({error}); give another") from None
         data, mime = path.read_bytes(), MIMES.get(path.suffix.lower())

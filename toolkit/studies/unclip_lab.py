@@ -64,10 +64,10 @@ def read_picture(path: str | Path) -> np.ndarray:
     """(64, 64, 3) uint8, the middle square of a picture file. Raises UserError if there is none."""
     from PIL import Image, ImageOps
 
-    from safety.pictures import BadPicture, load_picture
+    from safety.pictures import BadPicture, upright_picture
 
     try:
-        whole = load_picture(Path(path)).convert("RGB")
+        whole = upright_picture(Path(path)).convert("RGB")
         square = ImageOps.fit(whole, (64, 64), Image.Resampling.BICUBIC)
     except BadPicture as error:
         raise UserError(

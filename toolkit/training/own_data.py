@@ -86,10 +86,10 @@ def read_own(path: str | Path, least: int) -> OwnSet:
 def _square(name: str, data: bytes | Path, folder: Path) -> np.ndarray:
     from PIL import Image, ImageOps
 
-    from safety.pictures import load_picture
+    from safety.pictures import upright_picture
 
     try:
-        upright = ImageOps.exif_transpose(load_picture(data)).convert("RGB")
+        upright = upright_picture(data).convert("RGB")
         square = ImageOps.fit(upright, (SIDE, SIDE), Image.Resampling.LANCZOS)
     except (OSError, ValueError) as error:
         raise UserError(
