@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from safety.registry import BadRegistry, Person, Registry, changed
     from safety.release import Released, finish_releases, release_image
     from safety.vault import Entrusted, Vault
-    from safety.verify import Verification, verify_file
+    from safety.verify import Verification, verify_bytes, verify_file
     from safety.watermark import Mark, MarkResult, detect_mark, mark_image
 
 HOME = {
@@ -43,7 +43,7 @@ HOME = {
     "registry": ("BadRegistry", "Person", "Registry", "changed"),
     "release": ("Released", "finish_releases", "release_image"),
     "vault": ("Entrusted", "Vault"),
-    "verify": ("Verification", "verify_file"),
+    "verify": ("Verification", "verify_bytes", "verify_file"),
     "watermark": ("Mark", "MarkResult", "detect_mark", "mark_image"),
 }
 
@@ -53,7 +53,7 @@ __all__ = [
     "MarkResult", "NameInPrompt", "NoReason", "Person", "Policy", "Receipt", "Registry", "Released",
     "RestrictedImage", "RestrictedPrompt", "Vault", "Verification", "changed", "detect_mark",
     "development_ca", "finish_releases", "fit_concept", "mark_image", "receipt", "record_deletion",
-    "release_image", "unguarded", "verify_file",
+    "release_image", "unguarded", "verify_bytes", "verify_file",
 ]  # fmt: skip
 
 

@@ -12,12 +12,14 @@ import numpy as np
 from PIL import Image
 
 from safety import luma
+from safety.agreement import agreement, contradictions
 from safety.brightness import Compared, compare
 from safety.cells import find_cells
-from safety.content_credentials import AI_EDITED, AI_MADE, CredentialsFound, read_credentials
+from safety.content_credentials import CredentialsFound, read_credentials
 from safety.ledger import Checkpoint, Ledger, LedgerError
 from safety.manifest_store import ManifestStore
 from safety.metadata import Facts, Metadata, read_metadata
+from safety.parts import Part, parts
 from safety.pdq import distance
 from safety.pictures import BadPicture, file_bytes, load_picture
 from safety.release import commitment, perceptual_hash
@@ -58,6 +60,7 @@ class Recovered:
     signed: bool  # under a pinned root
     credentials: CredentialsFound
     compared: Compared
+    released: str  # SHA-256 of the file that it was released with, hex
 
 
 @dataclass(frozen=True)
@@ -65,10 +68,11 @@ class Verification:
     """Everything found in a file, and whether it agrees.
 
     `agrees`: mark, record, trusted credentials and ledger name one index, and nothing that is
-    there is broken; None when fewer than two of them name an index. `manifest` says where the
-    credentials were: in the file or beside it. `compared` is the picture against the map of
-    brightness in its manifest. `drawn` is what the key finds of a mark that generation was guided
-    towards.
+    there is broken; None when fewer than two of them name an index. `contradictions` says what does
+    not fit. `manifest` says where the credentials were: in the file or beside it. `compared` is the
+    picture against the map of brightness in its manifest. `drawn` is what the key finds of a mark
+    that generation was guided towards. `parts` are those of pictures with different numbers that
+    were put together, looked for where no trusted manifest says what was done.
     """
 
     file: str  # its name, without folders
@@ -86,6 +90,8 @@ class Verification:
     manifest: Where = "file"
     compared: Compared | None = None
     recovered: Recovered | None = None
+    contradictions: tuple[str, ...] = ()
+    parts: tuple[Part, ...] = ()
 
     def to_json(self) -> dict[str, object]:
         """As plain dicts, lists and values for a JSON file."""
@@ -110,15 +116,39 @@ def verify_file(
     path = Path(path)
     try:
         data = file_bytes(path)
+    except BadPicture as error:
+        raise _unreadable(str(path), error) from None
+    return verify_bytes(data, str(path), key, anchors, ledger, checkpoint, store, _beside(path))
+
+
+def _unreadable(name: str, error: BadPicture) -> ValueError:
+    return ValueError(
+        f"{name} can't be read as an image ({error}); expected a whole PNG, JPEG or WebP file"
+    )
+
+
+def verify_bytes(
+    data: bytes,
+    name: str,
+    key: bytes,
+    anchors: bytes | None = None,
+    ledger: Ledger | None = None,
+    checkpoint: Checkpoint | None = None,
+    store: ManifestStore | None = None,
+    sidecar: bytes | None = None,
+) -> Verification:
+    """`verify_file` for a file's bytes under a name, as an upload comes; `sidecar` is a manifest.
+
+    Raises ValueError for bytes that can't be read as an image.
+    """
+    try:
         image = load_picture(data)
         pixels = np.asarray(image.convert("RGB"))
     except BadPicture as error:
-        raise ValueError(
-            f"{path} can't be read as an image ({error}); expected a whole PNG, JPEG or WebP file"
-        ) from None
+        raise _unreadable(name, error) from None
     metadata = read_metadata(image)
     mime = Image.MIME.get(image.format or "", "application/octet-stream")
-    credentials, where = _credentials(data, mime, anchors, path)
+    credentials, where = _credentials(data, mime, anchors, sidecar)
     mark = Mark(key).detect(pixels)
     digest = sha256(data).hexdigest()
     small = min(pixels.shape[:2]) < luma.SMALLEST
@@ -133,11 +163,12 @@ def verify_file(
     if ledger is not None and logged.index is not None and logged.state != "broken":
         entry = ledger.entry(logged.index) or {}
         logged = replace(logged, bits=_bits(str(entry.get("pdq")), pixels))
-    agrees = _agreement(mark, metadata, credentials, logged)
+    layers = (mark, metadata, credentials, logged)
     found = Verification(
-        path.name, image.format or "", image.width, image.height, digest, mark,
-        find_cells(pixels[None], key)[0], metadata, credentials, logged, agrees, (), where,
-        compared, recovered,
+        Path(name).name, image.format or "", image.width, image.height, digest, mark,
+        find_cells(pixels[None], key)[0], metadata, credentials, logged, agreement(*layers), (),
+        where, compared, recovered, contradictions(*layers),
+        () if credentials.state == "trusted" else parts(pixels, key),
     )  # fmt: skip
     return replace(found, summary=summary(found))
 
@@ -148,17 +179,25 @@ def _bits(hash_: str, pixels: np.ndarray) -> int | None:
     return distance(hash_, perceptual_hash(pixels)) if whole else None
 
 
-def _credentials(
-    data: bytes, mime: str, anchors: bytes | None, path: Path
-) -> tuple[CredentialsFound, Where]:
-    """Those in the file, or, where it has none, those of a `NAME.png.c2pa` beside it."""
-    found = read_credentials(data, mime, anchors)
+def _beside(path: Path) -> bytes | None:
+    """The manifest in a `NAME.png.c2pa` beside a file; of one that is too large, the beginning."""
     beside = path.with_name(f"{path.name}.c2pa")
-    if found.state != "none" or not beside.is_file():
+    if not beside.is_file():
+        return None
+    with open(beside, "rb") as file:
+        return file.read(LARGEST_SIDECAR + 1)
+
+
+def _credentials(
+    data: bytes, mime: str, anchors: bytes | None, sidecar: bytes | None
+) -> tuple[CredentialsFound, Where]:
+    """Those in the file, or, where it has none, those of the manifest beside it."""
+    found = read_credentials(data, mime, anchors)
+    if found.state != "none" or sidecar is None:
         return found, "file"
-    if beside.stat().st_size > LARGEST_SIDECAR:
+    if len(sidecar) > LARGEST_SIDECAR:
         return CredentialsFound("invalid", ("the manifest beside it is too large",)), "sidecar"
-    return read_credentials(data, mime, anchors, beside.read_bytes()), "sidecar"
+    return read_credentials(data, mime, anchors, sidecar), "sidecar"
 
 
 def _recover(
@@ -175,32 +214,8 @@ def _recover(
     signed = said.state == "trusted" or said.problems == ("assertion.dataHash.mismatch",)
     if not signed or (mark.payload is not None and said.payload != mark.payload):
         return None
-    return Recovered("looks" if mark.payload is None else "mark", signed, said, pair[1])
-
-
-def _agreement(
-    mark: MarkResult, metadata: Metadata, credentials: CredentialsFound, logged: LedgerFound
-) -> bool | None:
-    """Whether what is there tells one story; see `Verification`."""
-    named = [mark.payload, metadata.index]
-    claims_entry = any(index is not None for index in named)
-    whole = credentials.state == "trusted"
-    if (
-        metadata.problem is not None
-        or credentials.state == "invalid"
-        or logged.state == "broken"
-        # A crop looks like another picture; a file that is unchanged since it was signed does not.
-        or (logged.state == "other picture" and (whole or metadata.record is not None))
-        or (whole and logged.state == "other bytes")
-        or (whole and credentials.source not in (AI_MADE, AI_EDITED) and mark.payload is not None)
-        or logged.commitment is False
-        or (logged.state == "missing" and claims_entry)
-    ):
-        return False
-    seen = logged.state in ("sealed", "other bytes")
-    named += [credentials.payload if whole else None, logged.index if seen else None]
-    stated = [index for index in named if index is not None]
-    return len(set(stated)) == 1 if len(stated) > 1 else None
+    by = "looks" if mark.payload is None else "mark"
+    return Recovered(by, signed, said, pair[1], pair[0].sha256)
 
 
 def _look_up(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -66,7 +67,8 @@ def test_every_format_carries_everything(
     assert (tmp_path / f"{name}.c2pa").exists() is sidecar
     assert found.compared is not None and found.compared.kind == "same"
     assert found.metadata.parameters is not None and "Seed: 7" in found.metadata.parameters
-    assert found.summary[0].startswith("origin: created (trainedAlgorithmicMedia), signed by")
+    assert found.summary[0].startswith("origin: drawn by an AI model (small) on 20")
+    assert "signed by 'Pellucid" in found.summary[0] and "(p = " in found.summary[0]
     assert found.summary[1] == "since then: nothing: its bytes are those that were signed"
 
 
@@ -146,8 +148,10 @@ def test_a_stripped_manifest_is_recovered(
         assert found.recovered.signed and found.recovered.credentials.payload == 1
         assert found.recovered.compared.kind == "same"
         assert found.ledger.bits is not None and found.ledger.bits <= 31  # PDQ's own bar
-        assert "its manifest was taken out; the mark (p = " in found.summary[0]
-        assert "since then: the manifest was taken out" in found.summary
+        assert found.recovered.released == sha256((tmp_path / "1.png").read_bytes()).hexdigest()
+        assert "number 1 (p = " in found.summary[0]
+        assert "it is number 1 of those released here (brightness" in found.summary[0]
+        assert "since then: the manifest and metadata were taken out" in found.summary
     Image.fromarray(PICTURES[3]).save(tmp_path / "other.png")
     assert look(tmp_path / "other.png", secret, store).recovered is None
 
@@ -160,7 +164,9 @@ def test_without_the_mark_looks_alone_can_lead_to_it(
     found = look(tmp_path / "unmarked.png", secret, store)
     assert found.mark.payload is None
     assert found.recovered is not None and found.recovered.by == "looks"
-    assert "its looks alone" in found.summary[0]
+    # The very picture before it was marked: nothing was taken out of it.
+    assert "it looks like number 0 of those released here" in found.summary[0]
+    assert not any("taken out" in line for line in found.summary)
 
 
 def test_a_damaged_or_emptied_store_recovers_nothing(

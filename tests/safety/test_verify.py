@@ -106,6 +106,8 @@ def test_a_record_moved_onto_another_picture_is_caught(room: Room) -> None:
         image.save(room.folder / "forged.png", pnginfo=extra)
     found = room.verify("forged.png")
     assert (found.mark.payload, found.metadata.index, found.agrees) == (1, 0, False)
+    told = "they name different numbers: the mark 1, the metadata 0, the ledger 1"
+    assert found.contradictions[-1] == told
 
 
 def test_changed_facts_do_not_open_the_commitment(room: Room) -> None:
@@ -118,6 +120,9 @@ def test_changed_facts_do_not_open_the_commitment(room: Room) -> None:
         image.save(room.folder / "changed.png", pnginfo=extra)
     found = room.verify("changed.png")
     assert found.ledger.commitment is False and found.agrees is False
+    assert found.contradictions == (
+        "its metadata do not say what entry 0 of the ledger committed to",
+    )
 
 
 def test_another_runs_ledger_is_noticed(room: Room) -> None:

@@ -14,7 +14,9 @@ from safety import Ledger, release_image
 from safety.keys import keys
 from safety.metadata import Facts
 from toolkit.cli import main
+from toolkit.errors import UserError
 from toolkit.studies.checkup import home
+from toolkit.studies.verify import verify_upload
 from toolkit.world import render, sample
 
 FACTS = Facts("an old chef", 3, "unclip", "portraits")
@@ -122,12 +124,46 @@ def test_a_checkpoint_kept_elsewhere_is_heeded(
     ledger = released.parent.parent / "ledger"
     kept.write_bytes((ledger / "checkpoint.json").read_bytes())
     assert main(["verify", str(released), "--checkpoint", str(kept)]) == 0
-    said = capsys.readouterr().err
-    assert "origin: created (trainedAlgorithmicMedia), signed by" in said and "p = " in said
+    said = " ".join(capsys.readouterr().out.split())
+    assert "origin drawn by an AI model (portraits) on 20" in said and "number 0 (p = " in said
     (ledger / "entries.jsonl").write_bytes(b"")
     (ledger / "checkpoint.json").unlink()
     assert main(["verify", str(released), "--checkpoint", str(kept)]) == 1
-    assert "truncated" in capsys.readouterr().err
+    assert "truncated" in capsys.readouterr().out
     kept.write_text("[" * 100_000)
     assert main(["verify", str(released), "--checkpoint", str(kept)]) == 2
     assert "is no ledger checkpoint" in capsys.readouterr().err
+
+
+def test_one_damaged_file_does_not_hide_the_others(
+    released: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "cut.png").write_bytes(released.read_bytes()[:-300])
+    assert main(["verify", str(tmp_path / "cut.png"), str(released), "--json"]) == 2
+    told = capsys.readouterr()
+    assert [row["verdict"] for row in json.loads(told.out)] == ["verified"]
+    assert "cut.png can't be read as an image" in told.err
+
+
+def test_a_run_is_named_for_its_ledger_and_the_next_step_is_told(
+    released: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Image.open(released) as picture:
+        picture.convert("RGB").save(tmp_path / "a.jpg", quality=80)
+    (row,) = told(capsys, 1, tmp_path / "a.jpg")
+    assert row["ledger"] == "not asked" and "--ledger RUN" in row["next"][0]
+    run = str(released.parent.parent)
+    assert main(["verify", str(tmp_path / "a.jpg"), "--ledger", run, "--json"]) == 1
+    (row,) = json.loads(capsys.readouterr().out)
+    assert row["ledger"] == "other bytes, entry 0" and row["next"] == []
+    assert main(["verify", str(released), "--ledger", str(tmp_path)]) == 2
+    assert "there is no ledger in" in capsys.readouterr().err
+
+
+def test_an_upload_is_read_like_a_file(released: Path) -> None:
+    row = verify_upload(released.read_bytes(), "handed-in.png", released.parent.parent)
+    assert (row["verdict"], row["file"], row["ledger"]) == (
+        "verified", "handed-in.png", "sealed, entry 0",
+    )  # fmt: skip
+    with pytest.raises(UserError, match=r"x\.png can't be read as an image"):
+        verify_upload(b"hello", "x.png")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import textwrap
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -78,6 +79,19 @@ def show_table(rows: Sequence[dict[str, Any]]) -> None:
         show(
             "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip()
         )
+
+
+def show_layers(lines: Sequence[str], width: int = 100) -> None:
+    """Sentences that begin with a name and a colon, as two columns; a name that repeats is left
+    out.
+    """
+    pairs = [line.partition(": ")[::2] for line in lines]
+    edge, before = max(len(name) for name, _ in pairs) + 4, ""
+    for name, text in pairs:
+        head = f"  {'' if name == before else name}".ljust(edge)
+        show(textwrap.fill(text, width, initial_indent=head, subsequent_indent=" " * edge,
+                           break_long_words=False, break_on_hyphens=False))  # fmt: skip
+        before = name
 
 
 def _cell(value: Any) -> str:

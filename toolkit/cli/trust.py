@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
-from toolkit.cli.terminal import command, say, show, show_json, show_table, whole
+from toolkit.cli.terminal import (
+    command,
+    say,
+    show,
+    show_json,
+    show_layers,
+    show_table,
+    whole,
+)
 
 
 def add(commands) -> None:
@@ -28,15 +37,22 @@ def add(commands) -> None:
     verify = command(
         commands,
         "verify",
-        "say what a file tells of its origin: mark, metadata, signature, ledger",
-        "  pellucid verify runs/demo/images/*.png\n"
-        "  pellucid verify picture.png --json     exit code 1 if anything is missing or broken",
+        "say where a file came from and what was done to it: mark, metadata, signature, ledger",
+        "  pellucid verify picture.png                        where from, what since, what next\n"
+        "  pellucid verify runs/demo/images/*.png             a table, and what is not verified\n"
+        "  pellucid verify copy.jpg --ledger runs/demo        is it in this run's ledger?\n"
+        "  pellucid verify picture.png --json\n"
+        "\n"
+        "verdicts: verified; partial (something leads here, not everything); broken (something\n"
+        "contradicts); missing (nothing is found, which proves nothing)\n"
+        "exit code: 0 all verified; 1 any is not; 2 bad input, or a file that is no picture",
         run_verify,
     )
     verify.add_argument("file", nargs="+", help="picture files")
     verify.add_argument(
-        "--ledger", metavar="FOLDER", help="check the ledger's proof too (a run's ledger folder)"
-    )
+        "--ledger", metavar="RUN",
+        help="look it up in the ledger of this run, or in this folder (that of the file's own run)",
+    )  # fmt: skip
     verify.add_argument(
         "--checkpoint", metavar="JSON", help="a checkpoint of that ledger which was kept elsewhere"
     )
@@ -107,16 +123,31 @@ def run_audit(args: argparse.Namespace) -> int:
 def run_verify(args: argparse.Namespace) -> int:
     from toolkit.studies.verify import verify_files
 
-    found = verify_files(args.file, ledger=args.ledger, checkpoint=args.checkpoint)
+    found, refused = verify_files(args.file, ledger=args.ledger, checkpoint=args.checkpoint)
     if args.json:
-        show_json(found)
+        if found or not refused:
+            show_json(found)
     else:
+        _show_verified(found)
+    for sentence in refused:
+        say(f"pellucid: {sentence}")
+    if refused:
+        return 2
+    return 0 if all(row["verdict"] == "verified" for row in found) else 1
+
+
+def _show_verified(found: list[dict[str, Any]]) -> None:
+    """A table of several files; in full what is said of one, and of each that is not verified."""
+    if len(found) > 1:
         names = ("file", "verdict", "watermark", "metadata", "c2pa", "ledger")
         show_table([{name: row[name] for name in names} for row in found])
-        for row in found:
-            for sentence in row["notes"]:
-                say(f"{row['file']}: {sentence}")
-    return 0 if all(row["verdict"] == "verified" for row in found) else 1
+    told = [row for row in found if len(found) == 1 or row["verdict"] != "verified"]
+    for row in told:
+        show(f"{chr(10) if len(found) > 1 else ''}{row['file']}: {row['verdict']}")
+        steps = [f"next: {step}" for step in row["next"]]
+        show_layers([*row["notes"], *steps])
+    if told:
+        show("p: how often a picture without this key's mark would agree with the key so well")
 
 
 def run_generation_mark(args: argparse.Namespace) -> int:

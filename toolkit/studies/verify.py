@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ from toolkit.errors import UserError
 from toolkit.studies.checkup import home
 
 if TYPE_CHECKING:
-    from safety import Ledger
+    from safety import Ledger, ManifestStore
     from safety.keys import Keys
     from safety.verify import Verification
 
@@ -28,7 +29,7 @@ def verdict(found: Verification) -> str:
     "verified" needs all of mark, record and trusted signature to agree, assertions in order, and
     the ledger's entry where the ledger was asked.
     """
-    from safety.watermark import PRESENT
+    from safety.told import fits, marked
 
     logged = found.ledger.state
     if found.credentials.state == "invalid" or found.agrees is False or logged == "broken":
@@ -38,32 +39,83 @@ def verdict(found: Verification) -> str:
     whole = carried and signed and record and found.agrees and not found.credentials.doubts
     if whole and logged in ("sealed", "not asked"):
         return "verified"
-    known = found.recovered is not None and found.recovered.compared.kind != "inconclusive"
-    marked = found.mark.verdict == "present" or found.drawn.p_value < PRESENT
-    told = marked or signed or record or known
+    told = marked(found) or signed or record or fits(found) is not None
     return "partial" if told else "missing"
 
 
 def row_of(found: Verification, file: str) -> dict[str, Any]:
     """What was found, a word a layer, as verify.json and `pellucid verify` have it."""
-    from safety.told import changes, origin
+    from safety.told import changes, not_shown, origin
 
     payload = found.mark.payload
     return {
         "file": file,
         "verdict": verdict(found),
-        "watermark": found.mark.verdict + (f", {payload}" if payload is not None else ""),
+        "watermark": found.mark.verdict.replace("absent", "not found")
+        + (f", {payload}" if payload is not None else ""),
         "metadata": "ours" if found.metadata.record else (found.metadata.problem or "none"),
         "c2pa": C2PA[found.credentials.state],
         "ledger": found.ledger.state
         + (f", entry {found.ledger.index}" if found.ledger.index is not None else ""),
         "origin": origin(found),
         "since": list(changes(found)),
+        "contradictions": list(found.contradictions),
+        "not_shown": list(not_shown(found)),
+        "next": list(next_steps(found)),
+        "edited_within": _edited(found),
+        "recovered": _recovered(found),
+        "parts": [asdict(one) for one in found.parts],
         "p_value": found.mark.p_value,
         "generation_mark_p_value": found.drawn.p_value,
         "sha256": found.sha256,
         "notes": list(found.summary),
     }
+
+
+def _edited(found: Verification) -> list[float] | None:
+    """Left, top, right and bottom of what does not fit the map of brightness, as shares."""
+    fit = found.recovered.compared if found.recovered else found.compared
+    return None if fit is None or fit.where is None else list(fit.where)
+
+
+def _recovered(found: Verification) -> dict[str, Any] | None:
+    """The manifest that the store had for a picture without one."""
+    from safety.told import fits
+
+    back = found.recovered
+    if back is None:
+        return None
+    told = back.credentials
+    return {
+        "by": back.by, "fits": fits(found) is not None, "brightness_misses_by": back.compared.rms,
+        "number": told.payload, "released_sha256": back.released, "signer": told.signer,
+        "model": told.model, "when": told.when, "steps": list(told.steps),
+    }  # fmt: skip
+
+
+def next_steps(found: Verification) -> tuple[str, ...]:
+    """What an auditor can do to learn more, if there is anything."""
+    from safety.told import fits, marked
+
+    said, asked = [], found.ledger.state != "not asked"
+    number = found.mark.payload if found.mark.payload is not None else found.metadata.index
+    if found.contradictions:
+        said.append("do not rely on this file; ask for the one that was released, and verify that")
+    if not asked and (number is not None or found.recovered is not None):
+        said.append("ask the ledger of the run that it may come from: --ledger RUN")
+    if found.recovered is not None and fits(found) is not None:
+        said.append(
+            "compare it with the released file, whose SHA-256 is " + found.recovered.released
+        )
+    if found.credentials.state == "untrusted":
+        said.append("get the signer's root certificate from the signer (pellucid keys --export)")
+    if not marked(found) and found.credentials.state in ("none", "untrusted"):
+        said.append(
+            "pictures that another machine drew need that machine's keys (PELLUCID_HOME); marks "
+            "that begin with the noise are looked for by: pellucid generation-mark FILE --scheme "
+            "gaussian-shading"
+        )
+    return tuple(said)
 
 
 def verify_paths(
@@ -83,35 +135,75 @@ def verify_paths(
 
 def verify_files(
     files: Sequence[str], ledger: str | None = None, checkpoint: str | None = None
-) -> list[dict[str, Any]]:
-    """`pellucid verify`: one row a file, with this machine's keys.
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """`pellucid verify`: one row a file, with this machine's keys; and why others can't be read.
 
     A file in a run's `images` folder is looked up in that run's ledger unless another is named;
-    `checkpoint` is a file of one that was kept elsewhere. Raises UserError for a file that is no
-    picture, and where there are no keys.
+    `checkpoint` is a file of one that was kept elsewhere. Raises UserError for a name without a
+    file, and where there are no keys.
     """
-    from safety import Checkpoint, Ledger, ManifestStore, verify_file
-    from safety.keys import keys
+    from safety import Checkpoint, verify_file
 
     for name in files:
         if not Path(name).is_file():
             raise UserError(f"there is no file {name}; name a picture")
+    mine = own_keys()
+    kept = Checkpoint.load(checkpoint) if checkpoint else None
+    rows, refused = [], []
+    for name in files:
+        log = _ledger(Path(ledger) if ledger else Path(name).resolve().parent.parent, ledger, mine)
+        try:
+            found = verify_file(name, mine.watermark, mine.anchors, log, kept, _store())
+        except ValueError as error:
+            refused.append(str(error))
+        else:
+            rows.append(row_of(found, name))
+    return rows, refused
+
+
+def verify_upload(data: bytes, name: str, ledger: Path | None = None) -> dict[str, Any]:
+    """A file's bytes as somebody hands them in, against this machine's keys and a run's ledger.
+
+    Nothing of it is kept. Raises UserError for bytes that are no picture, and where there are no
+    keys.
+    """
+    from safety import verify_bytes
+
+    mine = own_keys()
+    log = _ledger(ledger, None, mine) if ledger else None
+    try:
+        found = verify_bytes(data, name, mine.watermark, mine.anchors, log, None, _store())
+    except ValueError as error:
+        raise UserError(str(error)) from None
+    return row_of(found, name)
+
+
+def own_keys() -> Keys:
+    """This machine's keys. Raises UserError where there are none; none are made."""
+    from safety.keys import keys
+
     folder = home() / "keys"
     if not folder.is_dir():
         raise UserError(
             f"there is no key in {folder}; copy the keys of the machine that made the pictures, "
             "or name their home with PELLUCID_HOME"
         )
-    mine = keys(folder)
-    kept = Checkpoint.load(checkpoint) if checkpoint else None
-    rows = []
-    for name in files:
-        place = Path(ledger) if ledger else Path(name).resolve().parent.parent / "ledger"
-        if ledger and not (place / "entries.jsonl").is_file():
-            raise UserError(f"there is no ledger in {place}; it holds entries.jsonl")
-        there = (place / "entries.jsonl").is_file()
-        log = Ledger(place, public=mine.ledger_public) if there else None
-        store = ManifestStore(home() / "manifests")
-        found = verify_file(name, mine.watermark, mine.anchors, log, kept, store)
-        rows.append(row_of(found, name))
-    return rows
+    return keys(folder)
+
+
+def _store() -> ManifestStore:
+    from safety import ManifestStore
+
+    return ManifestStore(home() / "manifests")
+
+
+def _ledger(place: Path, named: str | None, mine: Keys) -> Ledger | None:
+    """The ledger in a folder or in a run; none where none was named and none is there."""
+    from safety import Ledger
+
+    for folder in (place, place / "ledger"):
+        if (folder / "entries.jsonl").is_file():
+            return Ledger(folder, public=mine.ledger_public)
+    if named:
+        raise UserError(f"there is no ledger in {named}; it holds entries.jsonl (a run: ledger/)")
+    return None
