@@ -7,6 +7,7 @@ check that raises, gives no number, or is required and absent, blocks.
 
 from __future__ import annotations
 
+import html
 import json
 import os
 import time
@@ -54,9 +55,11 @@ class Guard:
         checks: Sequence[Check],
         encode_text: Callable[[list[str]], np.ndarray],
         encode_image: Callable[[np.ndarray], np.ndarray],
+        read: Callable[[str], str] = html.unescape,
     ):
+        """`read` is what the model makes of a prompt before it reads it, which is checked too."""
         self.policy, self.encode_text, self.encode_image = policy, encode_text, encode_image
-        self.checks = {check.name: check for check in checks}
+        self.read, self.checks = read, {check.name: check for check in checks}
 
     def look(
         self,
@@ -82,7 +85,7 @@ class Guard:
                 continue
             else:
                 try:
-                    rows = check(stage, texts, x)
+                    rows = self._findings(check, stage, texts, x)
                     if len(rows) != count or not all(rows):
                         raise RuntimeError(f"{len(rows)} answers for {count} items")
                 except Exception as error:
@@ -91,6 +94,19 @@ class Guard:
             for into, row in zip(found, rows, strict=True):
                 into += [self.policy.judged(one) for one in row]
         return found
+
+    def _findings(
+        self, check: Check, stage: str, texts: Sequence[str] | None, x: np.ndarray
+    ) -> list[list[Finding]]:
+        """What a check finds in the texts as they were typed, and what more as they are read."""
+        rows = check(stage, texts, x)
+        read = [self.read(text) for text in texts or ()]
+        if texts is None or [one.lower() for one in read] == [text.lower() for text in texts]:
+            return rows
+        for row, more in zip(rows, check(stage, read, x), strict=True):
+            known = {one.concept for one in row if one.verdict == "flag"}
+            row += [one for one in more if one.verdict != "pass" and one.concept not in known]
+        return rows
 
     def __call__(self, generate: Callable[..., Any], model: str) -> Callable[..., GuardedBatch]:
         """Wrap `generate(prompts, seeds, edits=(), start=None, trace=None, **more)` of a model.

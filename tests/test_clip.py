@@ -42,6 +42,17 @@ def test_tokens_agree_with_transformers(clip, weights):
     assert torch.equal(clip.tokens(ODD), torch.tensor(ids["input_ids"]))
 
 
+@pytest.mark.parametrize("deep", [1, 3, 6, 12, 60])
+def test_clean_unescapes_to_the_end(clip, deep):
+    """However deep: what the tokenizer reads is what `clean` shows to whoever checks a prompt."""
+    text = f"1 < 2, a w&{'amp;' * deep}#111;und"  # beside a < the mender leaves entities alone
+    assert clean(clean(text)) == clean(text)
+    assert clip.tokens([text]).tolist() == clip.tokens([clean(text)]).tolist()
+    assert ("wound" in clean(text)) == (deep < 40)
+    hidden = clean(f"red < &{'amp;' * deep}lt;|endoftext|> hair")
+    assert int((clip.tokens([hidden])[0] == clip.tokenizer.eot_token_id).int().argmax()) > 6
+
+
 def test_control_tokens_do_not_end_a_prompt(clip):
     end = clip.tokenizer.eot_token_id
     for text in (

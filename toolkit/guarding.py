@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from safety import (
     Concept,
+    Finding,
     Guard,
     Likeness,
     NameInPrompt,
@@ -19,6 +21,7 @@ from safety import (
     RestrictedImage,
     RestrictedPrompt,
 )
+from safety.checks import Check
 from safety.faces import FaceLikeness, FaceScores
 from safety.likeness import Space
 from safety.vault import Contents
@@ -26,6 +29,10 @@ from toolkit.clip import WEIGHTS, Clip
 from toolkit.errors import UserError
 from toolkit.faces import HOW, known_faces
 from toolkit.people import FACES, everybody, people, with_people
+from toolkit.text import clean
+
+if TYPE_CHECKING:
+    from toolkit.pipelines.checkpoints import Checkpoint
 
 WORDS = {
     "bare shoulders": (
@@ -42,21 +49,43 @@ WORDS = {
 }  # fmt: skip
 FOLDER = WEIGHTS / "guard"
 CHECKPOINT = "checkpoint"  # what a policy calls every real checkpoint
+SIDE = 64  # pixels of a portrait
+WORLDS = ("restricted_image", "likeness")  # what the world's guard asks of pictures
 UNCHECKED = (
     "likeness to real people (no model of faces is here)", "violence and wounds in pixels",
     "copies of training pictures",
 )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class InColumns:
+    """A check of the world on its own columns of a checkpoint's vectors, for pictures alone."""
+
+    check: Check
+    columns: slice
+    name: str
+    stages: tuple[str, ...] = ("reference", "image")
+
+    def __call__(
+        self, stage: str, texts: Sequence[str] | None, vectors: np.ndarray
+    ) -> list[list[Finding]]:
+        return self.check(stage, texts, vectors[:, self.columns])
+
+
 def load_checkpoint_guard(
-    policy: Policy | None = None, folder: Path = FOLDER, purpose: str | None = None
+    policy: Policy | None = None,
+    folder: Path = FOLDER,
+    purpose: str | None = None,
+    world: Guard | None = None,
 ) -> Guard:
     """The guard of real checkpoints, whose pictures the world's CLIP and its checks can't judge.
 
     Words and names of prompts as in the world; pictures by open_nsfw, and by faces as soon as
-    somebody was added to the registry by theirs. Raises UserError where the policy or the registry
-    requires what is not installed, before anything is drawn, and safety.BadPolicy for a policy
-    that has no rules for checkpoints.
+    somebody was added to the registry by theirs. `world` is the world's guard, for a checkpoint
+    that is `from_the_world`: the shipped weights draw portraits under any name, and so do those
+    trained on from them, so the checks of portraits come on top. Raises UserError where the policy
+    or the registry requires what is not installed, before anything is drawn, and safety.BadPolicy
+    for a policy that has no rules for checkpoints.
     """
     from safety.photographs import OpenNsfw, RestrictedPhotograph, installed
 
@@ -69,14 +98,38 @@ def load_checkpoint_guard(
         )
     added = people()
     names = NameInPrompt(everybody(Registry.load(folder), added), purpose=purpose)
-    checks = [RestrictedPrompt(WORDS, ()), names, RestrictedPhotograph()]
+    checks: list[Any] = [RestrictedPrompt(WORDS, ()), names, RestrictedPhotograph()]
     scores: Callable[[np.ndarray], np.ndarray] = OpenNsfw() if installed() else _no_scores
+    encode_text = _no_vectors if world is None else world.encode_text
+    first = 1  # of the columns after open_nsfw's
+    if world is not None:
+        policy = _with(policy, *WORLDS)
+        wide = world.encode_image(np.zeros((1, SIDE, SIDE, 3), np.uint8)).shape[1]
+        own = slice(first, first + wide)
+        checks[0] = world.checks["restricted_prompt"]
+        checks += [InColumns(world.checks[name], own, name) for name in WORLDS]
+        scores, first = _beside(scores, world.encode_image), own.stop
     known = _faces(policy, added)
     if known is not None:
-        policy = _with_faces(policy)
-        checks.append(FaceLikeness(known.registry, purpose=purpose))
+        policy = _with(policy, "face_likeness")
+        checks.append(FaceLikeness(known.registry, first=first, purpose=purpose))
         scores = _beside(scores, known)
-    return Guard(policy, checks, lambda texts: np.zeros((len(texts), 1)), scores)
+    return Guard(policy, checks, encode_text, scores, clean)
+
+
+def from_the_world(checkpoint: Checkpoint, clip: Clip) -> bool:
+    """Whether a checkpoint is one of the shipped ones or was trained here: it has our vocabulary.
+
+    Public ones have twelve times as many words; every training here takes the world's.
+    """
+    ours = clip.tokenizer.encoder
+    words = {word: number for word, number in ours.items() if not word.startswith("<")}
+    every = [checkpoint.parts, getattr(checkpoint, "prior", None)]
+    theirs = [
+        part.get_vocab() for parts in every if parts is not None for part in vars(parts).values()
+        if hasattr(part, "get_vocab")
+    ]  # fmt: skip
+    return any(len(one) == len(ours) and one.items() >= words.items() for one in theirs)
 
 
 def unchecked(guard: Guard) -> list[str]:
@@ -111,20 +164,24 @@ def _faces(policy: Policy, added: Contents) -> FaceScores | None:
     return FaceScores(added.registry(found.id), found)
 
 
-def _with_faces(policy: Policy) -> Policy:
-    """The policy, asking for faces too: whoever was added by theirs is looked for under any."""
+def _with(policy: Policy, *more: str) -> Policy:
+    """The policy, asking these checks of checkpoints too, whatever it says itself."""
     own = policy.checks_for(CHECKPOINT)
-    if "face_likeness" in own:
-        return policy
-    required = {**policy.required, CHECKPOINT: (*own, "face_likeness")}
-    return replace(policy, required=required, actions={"face_likeness": "block", **policy.actions})
+    required = {**policy.required, CHECKPOINT: tuple(dict.fromkeys((*own, *more)))}
+    actions = {**dict.fromkeys(more, "block"), **policy.actions}
+    return replace(policy, required=required, actions=actions)
 
 
 def _beside(
-    scores: Callable[[np.ndarray], np.ndarray], faces: FaceScores
+    scores: Callable[[np.ndarray], np.ndarray], more: Callable[[np.ndarray], np.ndarray]
 ) -> Callable[[np.ndarray], np.ndarray]:
-    """Scores of open_nsfw in the first column, everybody's of their faces in the others."""
-    return lambda images: np.concatenate([scores(images), faces(images)], 1)
+    """More columns after those there are: open_nsfw's score is the first of all."""
+    return lambda images: np.concatenate([scores(images), more(images)], 1)
+
+
+def _no_vectors(texts: list[str]) -> np.ndarray:
+    """Prompts of a checkpoint are read by their words alone."""
+    return np.zeros((len(texts), 1))
 
 
 def _no_scores(images: np.ndarray) -> np.ndarray:
@@ -182,7 +239,7 @@ def load_guard(
         RestrictedImage(tuple(concepts["image"]), tuple(concepts["embedding"])),
         replace(with_people(likeness, added, innocent), purpose=purpose),
     )
-    return Guard(policy or Policy.load(), checks, clip.encode_text, clip.encode_closely)
+    return Guard(policy or Policy.load(), checks, clip.encode_text, clip.encode_closely, clean)
 
 
 def _likeness(registry: Registry, facts: dict, arrays: dict[str, np.ndarray]) -> Likeness:

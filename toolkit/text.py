@@ -6,6 +6,7 @@ import re
 
 # A user who types a control token would end the prompt there; a space makes it plain text.
 CONTROL = re.compile(r"<(\|?)(start_?of_?text|end_?of_?text)(\|?)>", re.IGNORECASE)
+DEEPEST = 20  # an entity of an entity of an entity is nobody's prompt
 
 
 def clean(text: str) -> str:
@@ -16,6 +17,8 @@ def clean(text: str) -> str:
     """
     from open_clip.tokenizer import _clean_lower
 
-    for _ in range(2):  # unescaping can uncover a token that was hidden in entities
-        text = CONTROL.sub(r"< \1\2\3>", _clean_lower(text))
-    return text
+    for _ in range(DEEPEST):  # unescaping can uncover what was hidden in entities
+        before, text = text, CONTROL.sub(r"< \1\2\3>", _clean_lower(text))
+        if text == before:
+            return text
+    return text.replace("&", " ")  # the tokenizer would go on unescaping

@@ -125,6 +125,21 @@ def test_a_blocked_prompt_is_never_drawn(world):
     assert "wound" in done.decisions[0].reason and "not consented" in done.decisions[1].reason
 
 
+def test_a_prompt_is_checked_as_it_is_read_too(world):
+    """Entities that the model's tokenizer unescapes hide no name, nor does what it leaves out."""
+    draw, table = _guard(world)
+    table[1] = 0.1 * world.rng.normal(size=D)
+    for text in ("Z&#111;ra Qu&#x69;ll", "a w&#111;und", "Tom &amp; a dog"):
+        done = draw([text], [1])
+        assert (done.batch is None) == ("Tom" not in text)
+        seen = [f for f in done.decisions[0].findings if f.stage == "prompt"]
+        assert len({(f.check, f.concept, f.verdict) for f in seen}) == len(seen)
+    guard = Guard(Policy.load(), world.checks, lambda t: np.zeros((len(t), D)), lambda x: x,
+                  read=lambda text: text.replace("~", ""))  # fmt: skip
+    found = guard.look("unclip", "prompt", 1, ["a w~o~u~n~d qx"], lambda: np.zeros((1, D)))
+    assert not guard.policy.decide(found[0]).released
+
+
 def test_consent_passes_and_ends(world):
     draw, table = _guard(world)
     table[5] = world.faces["Ada Wren"]

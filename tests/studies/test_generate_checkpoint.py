@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +15,17 @@ from dashboards.source import read
 from dashboards.words import seen_sentence
 from safety import BadPolicy, Policy
 from toolkit.cli import main
+from toolkit.clip import WEIGHTS, load_clip
 from toolkit.errors import UserError
-from toolkit.guarding import CHECKPOINT, load_checkpoint_guard
+from toolkit.guarding import CHECKPOINT, from_the_world, load_checkpoint_guard
 from toolkit.pipelines.batch import Batch
+from toolkit.pipelines.checkpoints import load_checkpoint
 from toolkit.pipelines.real.tiny import write_tiny
 from toolkit.report import report_html
-from toolkit.runs import load_run
+from toolkit.runs import RunWriter, load_run
 from toolkit.studies.audit import audit
+from toolkit.studies.generate import open_door
+from toolkit.world import FIGURES, NOTHING, render_all, sample, sit
 
 PROMPT, NAMED = "two dogs on a green hill", "a smiling portrait of Zora Quill"
 
@@ -86,6 +91,27 @@ def test_a_score_at_the_threshold_withholds_the_picture():
     found = guard(grey, CHECKPOINT)([PROMPT], [1])
     assert found.decisions[0].action == "block"
     assert found.kept == () or not len(found.kept)
+
+
+def test_shipped_weights_by_their_folder_are_held_to_the_checks_of_portraits(drawn, tmp_path):
+    """Named as a checkpoint they draw figures and wounds as ever, which open_nsfw can't tell."""
+    clip = load_clip()
+    shipped = load_checkpoint(str(WEIGHTS / "stable-diffusion"))
+    assert from_the_world(shipped, clip)
+    assert not from_the_world(load_checkpoint(str(drawn.parent / "tiny-sd")), clip)
+    with RunWriter(tmp_path / "run", "a test", {}) as run:
+        guard = open_door(run, checkpoint=shipped).guard
+    rng = np.random.default_rng(3)
+    people = sample("test", 3, 5, NOTHING)
+    quill = next(figure for figure in FIGURES if figure.name == "Zora Quill")
+    shown = render_all([people[0], replace(people[1], restricted="wound"), sit(quill, rng)])
+
+    def draws(prompts, seeds, edits, start, trace):
+        return Batch(shown, tuple(prompts), tuple(seeds), "it", np.zeros((len(prompts), 1)))
+
+    found = guard(draws, CHECKPOINT)(["a person"] * 3, [1, 2, 3])
+    assert [one.action for one in found.decisions] == ["allow", "block", "block"]
+    assert "wound" in found.decisions[1].reason and "Zora Quill" in found.decisions[2].reason
 
 
 def test_nothing_is_drawn_where_open_nsfw_is_missing(monkeypatch):

@@ -232,14 +232,21 @@ def open_door(
     """
     from safety.keys import keys
     from toolkit.clip import load_clip
-    from toolkit.guarding import load_checkpoint_guard, load_guard, unchecked
+    from toolkit.guarding import (
+        from_the_world,
+        load_checkpoint_guard,
+        load_guard,
+        unchecked,
+    )
     from toolkit.judges import load_judge
 
     folder = home() / "keys"
     if not folder.exists():
         say(f"making a watermark key and a development certificate in {folder}")
     if checkpoint is not None:
-        guard = load_checkpoint_guard(purpose=purpose)
+        clip = load_clip()
+        world = load_guard(clip, purpose=purpose) if from_the_world(checkpoint, clip) else None
+        guard = load_checkpoint_guard(purpose=purpose, world=world)
         run.manifest["checkpoint"] = {"name": checkpoint.name, "kind": checkpoint.kind}
         run.manifest["unchecked"] = unchecked(guard)
         say(f"not checked in pictures of {checkpoint.name}: {'; '.join(unchecked(guard))}")
