@@ -38,12 +38,22 @@ class Rate:
 
 
 @dataclass(frozen=True)
+class Curve:
+    """True positive rates at the threshold under one attack, from mild to severe strengths."""
+
+    attack: str
+    strengths: tuple[float, ...]
+    rates: tuple[Rate, ...]
+
+
+@dataclass(frozen=True)
 class Card:
     """One detector on one set of data. Scores at or above `threshold` are detections.
 
     `at_rates` are true positive rates at fixed false positive rates, each only where there are
     enough negatives to tell; `groups` false positive rates by group; `changed` true positive rates
-    at `threshold` after a change; `roc` (false, true) rates from none to all.
+    at `threshold` after a change; `curves` the same by strength of an attack; `roc` (false, true)
+    rates from none to all.
     """
 
     detector: str
@@ -58,6 +68,7 @@ class Card:
     data: str  # what the scores are of, in words
     data_sha256: str
     source: str  # where the threshold comes from
+    curves: tuple[Curve, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -127,11 +138,13 @@ def card(
     sha256: str | None = None,
     groups: Mapping[str, np.ndarray] | None = None,
     changed: Sequence[tuple[str, np.ndarray]] = (),
+    curves: Mapping[str, Sequence[tuple[float, str, np.ndarray]]] | None = None,
 ) -> Card:
     """The card of scores (n,) and (m,). Raises NoData without positives or negatives.
 
     `groups` maps a group's name to a mask (m,) over the negatives; `changed` are (what was done,
-    scores of the positives afterwards); `sha256` is of the data scored (of the scores without it).
+    scores of the positives afterwards); `curves` maps an attack to (strength, its label, scores of
+    positives afterwards); `sha256` is of the data scored (of the scores without it).
     """
     positive, negative = np.asarray(positive, float), np.asarray(negative, float)
     _need(positive, negative)
@@ -149,7 +162,13 @@ def card(
         data,
         sha256 or data_hash(positive, negative),
         source,
+        tuple(_curve(attack, points, threshold) for attack, points in (curves or {}).items()),
     )
+
+
+def _curve(attack: str, points: Sequence[tuple[float, str, np.ndarray]], threshold: float) -> Curve:
+    rates = tuple(rate(label, np.asarray(scores) >= threshold) for _, label, scores in points)
+    return Curve(attack, tuple(float(strength) for strength, _, _ in points), rates)
 
 
 def _need(positive: np.ndarray, negative: np.ndarray) -> None:

@@ -56,15 +56,19 @@ def test_the_marks_card_tells_marked_from_plain() -> None:
     assert made.auc > 0.95 and made.fpr.hits == 0 and made.tpr.n == made.fpr.n == 20
     assert {one.what for one in made.changed} >= {"JPEG 50", "30 % darker"}
     assert sum(one.n for one in made.groups) == 20
+    (jpeg,) = [one for one in made.curves if one.attack.startswith("JPEG")]
+    assert jpeg.strengths[0] == 90 and jpeg.rates[0].hits > jpeg.rates[-1].hits
 
 
 def test_a_page_shows_rates_with_their_intervals() -> None:
     on, off = np.array([3.0, 4.0, 0.0, 5.0]), np.linspace(-1, 1, 200)
     made = card("a_check", on, off, 2.0, data="numbers", source="by hand",
-                changed=[("halved", on / 2)])  # fmt: skip
+                changed=[("halved", on / 2)],
+                curves={"division": [(2, "by 2", on / 2), (9, "by 9", on / 9)]})  # fmt: skip
     text = page([made.to_json()])
-    assert "<h2>a check</h2>" in text and "3 of 4" in text and "0.750 [0.194, 0.994]" in text
+    assert ">a check</h2>" in text and "3 of 4" in text and "0.750 [0.194, 0.994]" in text
     assert made.data_sha256 in text and "halved" in text
+    assert 'aria-label="division"' in text and "by 2: 2 of 4, 7% to 93%" in text
     assert 'aria-label="a curve"' in curve(made.to_json()["roc"], "a curve")
 
 
@@ -99,8 +103,14 @@ def test_papers_of_a_run(weights, tmp_path: Path, capsys) -> None:
     small_run(tmp_path / "run")
     assert main(["papers", run, "--portraits", "100", "--out", out, "--json"]) == 0
     done = json.loads(capsys.readouterr().out)
-    assert set(done["cards"]) == {"restricted_prompt", "restricted_image", "likeness", "watermark"}
+    assert set(done["cards"]) == {
+        "restricted_prompt", "restricted_image", "likeness", "watermark", "generation mark",
+    }  # fmt: skip
     assert all(one["auc"] > 0.9 for one in done["cards"].values())
+    guided = done["cards"]["generation mark"]
+    assert guided["tpr"]["hits"] == guided["tpr"]["n"] == 2 and guided["fpr"]["hits"] == 0
+    assert guided["fpr"]["n"] == 102  # renders, and what both pipelines drew unguided
+    assert "scores are kept" in (tmp_path / "papers" / "unguarded.jsonl").read_text()
     laws = (tmp_path / "papers" / "papers" / "laws.html").read_text()
     assert 'href="../../run/report.html"' in laws and 'href="cards.html"' in laws
     assert done["laws"]["pass"] >= 12 and done["incidents"] == 1

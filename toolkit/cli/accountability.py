@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
-from toolkit.cli.terminal import command, say, show, show_json, show_study, whole
+from toolkit.cli.terminal import command, say, show, show_json, show_study, show_table, whole
 
 
 def add(commands) -> None:
@@ -42,7 +43,8 @@ def add(commands) -> None:
         "papers",
         "a run's accountability papers: laws field by field, system, incidents, calibration cards",
         "  pellucid papers runs/demo              pages in runs/demo-papers, linked to the report\n"
-        "  pellucid papers runs/demo --json       what passes, fails, stays open",
+        "  pellucid papers runs/demo --json       what passes, fails, stays open\n"
+        "  pellucid papers runs/demo --portraits 100   in about a minute; 600 take two to three",
         run_papers,
     )
     papers.add_argument("folder", metavar="RUN", help="a run that was drawn on this machine")
@@ -94,8 +96,16 @@ def run_papers(args: argparse.Namespace) -> int:
     show(f"fields of both laws: {told}")
     for line in done["failed"]:
         show(f"fails: {line}")
-    for name, one in done["cards"].items():
-        show(f"{name.replace('_', ' ')}: AUC {one['auc']:.4f}")
+    show_table([
+        {"detector": name.replace("_", " "), "AUC": f"{one['auc']:.4f}",
+         "true positives, 95 %": _rate(one["tpr"]), "false positives, 95 %": _rate(one["fpr"])}
+        for name, one in done["cards"].items()
+    ])  # fmt: skip
     show(f"{done['incidents']} incidents or near misses")
     say(f"the pages: {done['page']}")
     return 0
+
+
+def _rate(one: dict[str, Any]) -> str:
+    share = f"{one['hits'] / one['n']:.3f} [{one['low']:.3f}, {one['high']:.3f}]"
+    return f"{share} ({one['hits']} of {one['n']})"

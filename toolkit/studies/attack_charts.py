@@ -17,6 +17,17 @@ QUIET, LINE = "#6f685e", "#e2dcd1"
 AXES = {"psnr": ("PSNR in dB", 50.0, 10.0, (50, 40, 30, 20, 10)),
         "ssim": ("SSIM", 1.0, 0.0, (1, 0.75, 0.5, 0.25, 0))}  # fmt: skip
 
+PLOTS = """
+.plots { display: grid; grid-template-columns: repeat(auto-fill, minmax(300px, 1fr)); gap: 12px;
+         margin: 10px 0 18px; }
+.plots svg { width: 100%; height: auto; border: 1px solid var(--line); border-radius: 10px; }
+.wide { grid-template-columns: repeat(auto-fill, minmax(440px, 1fr)); }
+.key { margin-right: 16px; font-size: 14px; white-space: nowrap; }
+.key i { display: inline-block; width: 10px; height: 10px; border-radius: 5px; margin-right: 6px; }
+.whole { white-space: nowrap; }
+.numbers td { white-space: nowrap; }
+"""
+
 
 @dataclass(frozen=True)
 class Point:
@@ -39,7 +50,7 @@ def _text(x: float, y: float, text: str, anchor: str = "middle", color: str = QU
     )
 
 
-def _panel(
+def panel(
     title: str, ticks: Sequence[tuple[float, str]], inside: str, below: str, width: int = WIDTH
 ) -> str:
     """A panel whose y axis is a share; `ticks` are places across with their words."""
@@ -103,7 +114,7 @@ def strength_panel(
         ]
         inside += _curve(points, color)
     ticks = [(x, f"{strength:g}") for strength, x in where.items()]
-    return _panel(title, ticks, inside, below or "mild to severe")
+    return panel(title, ticks, inside, below or "mild to severe")
 
 
 def quality_panel(title: str, lines: Rows, measure: str, colors: dict[str, str]) -> str:
@@ -130,7 +141,7 @@ def quality_panel(title: str, lines: Rows, measure: str, colors: dict[str, str])
             points.sort(key=lambda point: point.across)
             inside += _curve(points, colors[attack], bars=False)
     below = f"{name} against the marked picture; worse to the right"
-    return _panel(title, [(at(tick), f"{tick:g}") for tick in ticks], inside, below, WIDE)
+    return panel(title, [(at(tick), f"{tick:g}") for tick in ticks], inside, below, WIDE)
 
 
 def legend(names: Sequence[tuple[str, str]]) -> str:

@@ -6,7 +6,13 @@ from html import escape
 from typing import Any
 
 from toolkit.runs import RunWriter, write_bytes
-from toolkit.studies.attack_charts import legend, palette, quality_panel, strength_panel
+from toolkit.studies.attack_charts import (
+    PLOTS,
+    legend,
+    palette,
+    quality_panel,
+    strength_panel,
+)
 from toolkit.studies.attack_table import (
     GOOD,
     forgery,
@@ -21,15 +27,6 @@ from toolkit.studies.attack_thieves import KINDS
 from toolkit.studies.papers_page import STYLE, table
 
 Rows = list[dict[str, Any]]
-MORE = """
-.plots { display: grid; grid-template-columns: repeat(auto-fill, minmax(300px, 1fr)); gap: 12px;
-         margin: 10px 0 18px; }
-.plots svg { width: 100%; height: auto; border: 1px solid var(--line); border-radius: 10px; }
-.wide { grid-template-columns: repeat(auto-fill, minmax(440px, 1fr)); }
-.key { margin-right: 16px; font-size: 14px; white-space: nowrap; }
-.key i { display: inline-block; width: 10px; height: 10px; border-radius: 5px; margin-right: 6px; }
-.numbers td { white-space: nowrap; }
-"""
 THIEVES, THEFT = "averaging, theft", "#00a0a0"  # a name among the attacks, its colour
 
 
@@ -219,7 +216,7 @@ def page(facts: dict[str, Any], manifest: dict[str, Any]) -> tuple[str, dict[str
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>Pellucid: attack bench</title><style>{STYLE.read_text()}{MORE}</style></head>"
+        f"<title>Pellucid: attack bench</title><style>{STYLE.read_text()}{PLOTS}</style></head>"
         "<body><main><h1>Which mark stands what</h1>"
         f'<p class="quiet">{escape(manifest["created"])}, seed {facts["seed"]}.</p>'
         "<p>Each picture was marked by each watermark and attacked; the same attacks on the "

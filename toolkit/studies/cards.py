@@ -1,6 +1,7 @@
-"""Calibration cards of the guard's checks and of the mark, on renders whose truth is known.
+"""Calibration cards of the guard's checks and of both marks, on renders whose truth is known.
 
 Nothing here was used to set a threshold: portraits are of the test split, the seed is new.
+The mark of generation is a card of its own, `toolkit.studies.generation_card`.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from safety.keys import Keys
 
 LEAST, MOST = 100, 20_000
+SWEPT = ("jpeg", "resize", "blur", "noise", "crop", "screenshot")
 Say = Callable[[str], None]
 
 
@@ -52,6 +55,27 @@ CHANGES: dict[str, Callable[[Image.Image], Image.Image]] = {
 def changed(pictures: np.ndarray, how: Callable[[Image.Image], Image.Image]) -> np.ndarray:
     """(n, 64, 64, 3) pictures after a change."""
     return np.stack([np.asarray(how(Image.fromarray(one))) for one in pictures])
+
+
+def swept(
+    pictures: np.ndarray, score: Callable[[np.ndarray], np.ndarray], seed: int
+) -> dict[str, list[tuple[float, str, np.ndarray]]]:
+    """Scores of (n, 64, 64, 3) pictures after attacks of growing strength.
+
+    Of 40 and more a fifth is attacked, at most 60: each is attacked twenty times.
+    """
+    from safety.attacks import SWEEPS
+
+    many = len(pictures) // 5 if len(pictures) >= 40 else len(pictures)
+    some, found = pictures[: min(60, many)], {}
+    for name in SWEPT:
+        sweep = SWEEPS[name]
+        found[sweep.title] = []
+        for place, strength in enumerate(sweep.strengths):
+            rng = np.random.default_rng([seed, 63, *name.encode(), place])
+            after = np.stack([sweep.apply(one, rng, strength) for one in some])
+            found[sweep.title].append((strength, sweep.label.format(strength), score(after)))
+    return found
 
 
 def margins(check: Any, stage: str, texts: Sequence[str] | None, x: np.ndarray) -> np.ndarray:
@@ -108,6 +132,7 @@ def guard_cards(guard: Guard, n: int, seed: int) -> list[Card]:
                 sha256=data_hash(pixels[kind], pixels["plain"]), groups=groups,
                 changed=[(what, score(changed(pixels[kind], how)))
                          for what, how in CHANGES.items()],
+                curves=swept(pixels[kind], score, seed),
             )
         )  # fmt: skip
     return [_prompt_card(guard, plain, bad, rng, seed, groups), *made]
@@ -152,6 +177,7 @@ def mark_card(key: bytes, n: int, seed: int) -> Card:
         source=f"a nominal false positive rate of {PRESENT:g}, from the test's own null",
         sha256=data_hash(marked, pictures), groups=by_level(plain, "background"),
         changed=[(what, score(changed(marked, how))) for what, how in CHANGES.items()],
+        curves=swept(marked, score, seed),
     )  # fmt: skip
 
 
@@ -161,9 +187,14 @@ def check_size(n: int) -> None:
         raise UserError(f"--portraits is {n}; give a whole number from {LEAST} to {MOST}")
 
 
-def cards(guard: Guard, keys: Keys, n: int, seed: int, say: Say) -> list[dict[str, Any]]:
-    """Every detector's card as plain data."""
+def cards(guard: Guard, keys: Keys, n: int, seed: int, log: Path, say: Say) -> list[dict[str, Any]]:
+    """Every detector's card as plain data; `log` is where drawing without the guard is noted."""
+    from toolkit.studies.generation_card import generation_card
+
     say(f"the guard's checks on {n} innocent portraits")
     made = guard_cards(guard, n, seed)
     say("the mark's detector")
-    return [one.to_json() for one in (*made, mark_card(keys.watermark, n // 2, seed))]
+    made.append(mark_card(keys.watermark, n // 2, seed))
+    say("the detector of the mark of generation")
+    made.append(generation_card(keys.watermark, n, seed, log))
+    return [one.to_json() for one in made]

@@ -156,7 +156,9 @@ def system_card(manifest: dict[str, Any], samples: Rows, verified: Rows) -> dict
             told["looked"] += 1
             told["flagged"] += one["verdict"] == "flag"
             told["failed"] += one["verdict"] == "error"
-            told.setdefault("calibration", one["calibration"])
+            # A concept has a calibration of its own; a person's name stays out of the papers.
+            of = str(one.get("concept") or "") if "positives" in one["calibration"] else ""
+            told.setdefault("calibration", {}).setdefault(of, one["calibration"])
     counts = Counter(row["decision"] for row in samples)
     return {
         "system": "Pellucid, portraits",
@@ -233,9 +235,12 @@ def papers_run(
         say(f"reading {len(verified)} files of {source.name} again")
         found = papers(source.path, source.name, source.manifest, samples, verified, mine, ledger)
         guard = load_guard(load_clip())
-        found["cards"] = cards(guard, mine, portraits, seed, say)
+        log = made.file("unguarded.jsonl")
+        found["cards"] = cards(guard, mine, portraits, seed, log, say)
         back = os.path.relpath(source.path / "report.html", made.path / "papers")
-        write_papers(made, found, Path(back).as_posix())
+        of = f"Run {source.name}, made {source.manifest['created'][:16].replace('T', ' ')} UTC by "
+        of += f"{source.manifest['command']}: {len(verified)} released files."
+        write_papers(made, found, Path(back).as_posix(), of)
     counts = Counter(one["result"] for one in found["laws"])
     return {
         "run": out,

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from toolkit.runs import RunWriter, write_bytes, write_json
+from toolkit.studies.attack_charts import LEFT, PLOTS, RIGHT, WIDTH, panel, strength_panel, up
+from toolkit.studies.charts import COLORS as COLORS_OF
 
 STYLE = Path(__file__).parent.parent / "report.css"
 TITLES = {"laws": "Laws, field by field", "system": "System card", "incidents": "Incidents",
@@ -27,17 +29,21 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     )
 
 
-def page(kind: str, body: str, kinds: Iterable[str], report: str = "../report.html") -> str:
+def page(
+    kind: str, body: str, kinds: Iterable[str], report: str = "../report.html", of: str = ""
+) -> str:
     """One paper as a whole document that links the others and the report."""
+    about = f'<p class="quiet">{escape(of)}</p>' if of else ""
     links = " | ".join(
         f"<b>{TITLES[k]}</b>" if k == kind else f'<a href="{k}.html">{TITLES[k]}</a>' for k in kinds
     )
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>Pellucid: {TITLES[kind]}</title><style>{STYLE.read_text()}</style></head><body>"
+        f"<title>Pellucid: {TITLES[kind]}</title><style>{STYLE.read_text()}{PLOTS}"
+        "</style></head><body>"
         f'<main><p class="quiet"><a href="{escape(report, quote=True)}">Report</a> | {links}</p>'
-        f"<h1>{TITLES[kind]}</h1>{body}</main></body></html>\n"
+        f"<h1>{TITLES[kind]}</h1>{about}{body}</main></body></html>\n"
     )
 
 
@@ -55,38 +61,50 @@ def laws(fields: Sequence[dict[str, Any]]) -> str:
             (
                 escape(one["section"]),
                 escape(one["asks"]),
-                escape(one["place"]),
+                _code(one["place"]),
                 f'<span class="{COLORS[one["result"]]}">{one["result"]}</span>',
-                f"{one['hits']} of {one['n']}" if one["n"] else "",
-                escape(one["note"]),
+                f'<span class="whole">{one["hits"]} of {one["n"]}</span>' if one["n"] else "",
+                _code(one["note"]),
             )
             for one in mine
         ]
-        head = ("section", "asks for", "where it is looked for", "result", "files", "")
+        head = ("section", "asks for", "where it is looked for", "result", "files", "note")
         parts.append(f"<h2>{escape(law)}</h2><p>{told}</p>{table(head, rows)}")
     return "".join(parts)
+
+
+def _code(text: str) -> str:
+    """Text whose `commands` stand in code."""
+    parts = [escape(part) for part in text.split("`")]
+    return "".join(f"<code>{p}</code>" if i % 2 else p for i, p in enumerate(parts))
 
 
 def _list(values: Iterable[str]) -> str:
     return "<ul>" + "".join(f"<li>{escape(str(v))}</li>" for v in values) + "</ul>"
 
 
-def _calibration(told: dict[str, Any]) -> str:
-    """A check's calibration in words: rates with their intervals, as far as it states any."""
-    said = []
-    for name in ("tpr", "fpr"):
-        if name in told:
-            low, high = told.get(f"{name}_ci95", (None, None))
-            ends = f" [{low:.3f}, {high:.3f}]" if low is not None else ""
-            said.append(f"{name.upper()} {told[name]:.3f}{ends}")
-    return escape(", ".join(said))
+def _calibration(concepts: dict[str, dict[str, Any]]) -> str:
+    """A check's calibration in words, a line a concept: rates with their intervals."""
+    words = {"tpr": "TPR", "fpr": "FPR", "fpir": "false alarms", "alike_let_through":
+             "look-alikes let through"}  # fmt: skip
+    lines = []
+    for concept, told in concepts.items():
+        said = []
+        for name, word in words.items():
+            if name in told:
+                low, high = told.get(f"{name}_ci95", (None, None))
+                ends = f" [{low:.3f}, {high:.3f}]" if low is not None else ""
+                said.append(f"{word} {told[name]:.3f}{ends}")
+        if said:
+            lines.append(escape(f"{concept}: " if concept else "") + escape(", ".join(said)))
+    return "<br>".join(lines) or '<span class="quiet">no rates: it looks words up</span>'
 
 
 def system(card: dict[str, Any]) -> str:
     """The system card."""
     checks = [
-        (escape(name), str(one["looked"]), str(one["flagged"]), str(one["failed"]),
-         _calibration(one.get("calibration") or {}))
+        (escape(name.replace("_", " ")), *(str(one[n]) for n in ("looked", "flagged", "failed")),
+         _calibration(one["calibration"]))
         for name, one in card["checks"].items()
     ]  # fmt: skip
     policy = card["policy"]
@@ -99,7 +117,8 @@ def system(card: dict[str, Any]) -> str:
         + table(("model", "SHA-256"), [(escape(k), f"<code>{escape(str(v))}</code>")
                                        for k, v in card["models_sha256"].items()])
         + f"<h2>Safeguards</h2><p>Policy {escape(policy['name'])}, version "
-        f"{escape(policy['version'])}: a check that fails blocks.</p>"
+        f"{escape(policy['version'])}: a check that fails blocks. Rates are those "
+        "of fitting, on data of its own; the calibration cards measure the checks anew.</p>"
         + table(("check", "looked", "flagged", "failed", "calibrated, 95 % interval"), checks)
         + "<h2>What was decided</h2>"
         + table(("decision", "pictures"), [(escape(k), str(v))
@@ -129,25 +148,32 @@ def incidents(found: Sequence[dict[str, Any]]) -> str:
 
 def curve(points: Sequence[Sequence[float]], title: str) -> str:
     """A ROC curve as an SVG picture; false positives on a log scale, from 0.001 on."""
-    side, edge, least = 220, 30, 3.0
+    least = 3
 
-    def at(false: float, true: float) -> str:
-        x = (1 + max(np.log10(max(false, 1e-9)), -least) / least) * (side - edge - 8)
-        return f"{edge + x:.1f},{8 + (1 - true) * (side - edge - 8):.1f}"
+    def across(false: float) -> float:
+        share = 1 + max(np.log10(max(false, 1e-9)), -least) / least
+        return LEFT + share * (WIDTH - LEFT - RIGHT)
 
-    line = " ".join(at(*point) for point in points)
-    ticks = "".join(
-        f'<text x="{at(10.0**-k, 0).split(",")[0]}" y="{side - 8}" font-size="10" '
-        f'text-anchor="middle" fill="#6f685e">{10.0**-k:g}</text>' for k in range(int(least) + 1)
-    ) + "".join(
-        f'<text x="2" y="{float(at(1, share).split(",")[1]) + 4:.1f}" font-size="10" '
-        f'fill="#6f685e">{share:g}</text>' for share in (0, 0.5, 1)
-    )  # fmt: skip
-    return (
-        f'<svg width="{side}" height="{side}" viewBox="0 0 {side} {side}" role="img" '
-        f'aria-label="{escape(title, quote=True)}"><polyline points="{line}" fill="none" '
-        f'stroke="#b4532a" stroke-width="2"/>{ticks}</svg>'
-    )
+    line = " ".join(f"{across(false):.1f},{up(true):.1f}" for false, true in points)
+    ticks = [(across(10.0**-k), f"{10.0**-k:g}") for k in range(least + 1)]
+    drawn = f'<polyline points="{line}" fill="none" stroke="{COLORS_OF[0]}" stroke-width="2"/>'
+    return panel(title, ticks, drawn, "false positives; upwards true ones")
+
+
+def robustness(found: dict[str, Any]) -> list[str]:
+    """A panel an attack: the share still detected at each strength, with exact intervals."""
+    panels = []
+    for one in found.get("curves", ()):
+        lines = [
+            {
+                "strength": strength, "label": rate["what"],
+                "detected": {"value": rate["hits"] / rate["n"], "hits": rate["hits"],
+                             "n": rate["n"], "ci95": (rate["low"], rate["high"])},
+            }
+            for strength, rate in zip(one["strengths"], one["rates"], strict=True)
+        ]  # fmt: skip
+        panels.append(strength_panel(one["attack"], [(one["attack"], lines)], COLORS_OF[:1]))
+    return panels
 
 
 def _rate(one: dict[str, Any]) -> tuple[str, str, str]:
@@ -159,32 +185,55 @@ def _rate(one: dict[str, Any]) -> tuple[str, str, str]:
     )
 
 
+def _link(detector: str) -> str:
+    name = escape(detector, quote=True)
+    return f'<a href="#{name}">{name.replace("_", " ")}</a>'
+
+
+def _of(one: dict[str, Any]) -> str:
+    _, count, share = _rate(one)
+    return f"{share} ({count})"
+
+
 def cards(found: Sequence[dict[str, Any]]) -> str:
     """Calibration cards: ROC, rates with Clopper-Pearson intervals, by group, after changes."""
-    parts = ["<p>Intervals are exact, 95 % (Clopper-Pearson). Curves: true against false positive "
-             "rate, which begins at 0.001. Rates are of renders: pictures that a model drew can "
-             "differ.</p>"]  # fmt: skip
+    parts = ["<p>Intervals are exact, 95 % (Clopper-Pearson). First panel: true against false "
+             "positive rate, which begins at 0.001. The others: the share still detected at the "
+             "threshold after an attack, from mild to severe. Rates are of renders, unless a card "
+             "says otherwise: pictures that a model drew can differ.</p>"]  # fmt: skip
+    if len(found) > 1:
+        head = ("detector", "AUC", "true positives, 95 %", "false positives, 95 %")
+        rows = [
+            (_link(one["detector"]), f"{one['auc']:.4f}", _of(one["tpr"]), _of(one["fpr"]))
+            for one in found
+        ]
+        parts.append(table(head, rows))
     for one in found:
         name = one["detector"].replace("_", " ")
         rates = [_rate(r) for r in (one["tpr"], one["fpr"], *one["at_rates"])]
         head = ("", "n", "rate, 95 %")
         parts += [
-            f"<h2>{escape(name)}</h2><p>AUC {one['auc']:.4f}, threshold {one['threshold']:.3g}: "
+            f'<h2 id="{escape(one["detector"])}">{escape(name)}</h2>'
+            f"<p>AUC {one['auc']:.4f}, threshold {one['threshold']:.3g}: "
             f"{escape(one['source'])}. Data: {escape(one['data'])}.</p>"
             f'<p class="quiet">SHA-256 of the data: <code>{one["data_sha256"]}</code></p>',
-            curve(one["roc"], f"ROC of {name}"), table(head, rates),
+            f'<div class="plots">{curve(one["roc"], f"ROC of {name}")}'
+            f"{''.join(robustness(one))}</div>",
+            table(head, rates),
             "<p>False positives by group</p>", table(head, map(_rate, one["groups"])),
             "<p>True positives after a change</p>", table(head, map(_rate, one["changed"])),
         ]  # fmt: skip
     return "".join(parts)
 
 
-def write_papers(run: RunWriter, found: dict[str, Any], report: str = "../report.html") -> None:
-    """`papers/*.html` and `.json` of a run that is being written."""
+def write_papers(
+    run: RunWriter, found: dict[str, Any], report: str = "../report.html", of: str = ""
+) -> None:
+    """`papers/*.html` and `.json` of a run that is being written; `of` says what they are about."""
     makers = {"laws": laws, "system": system, "incidents": incidents, "cards": cards}
     for kind in found:
         body = makers[kind](found[kind])
-        write_bytes(run.file(f"papers/{kind}.html"), page(kind, body, found, report).encode())
+        write_bytes(run.file(f"papers/{kind}.html"), page(kind, body, found, report, of).encode())
         write_json(run.file(f"papers/{kind}.json"), found[kind])
 
 
