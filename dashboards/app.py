@@ -16,6 +16,7 @@ from dashboards.app_pages import (
     lesson,
     map,
     papers,
+    provenance,
     trace,
     training,
 )
@@ -32,6 +33,7 @@ PAGES = {
     "directions": (directions.page, "Directions", ":material/explore:"),
     "audit": (audit.page, "Audit", ":material/balance:"),
     "laboratory": (laboratory.page, "Laboratory", ":material/science:"),
+    "provenance": (provenance.page, "Provenance", ":material/fingerprint:"),
     "papers": (papers.page, "Papers", ":material/gavel:"),
     "compare": (compare.page, "Compare", ":material/compare_arrows:"),
     "training": (training.page, "Training", ":material/model_training:"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -44,3 +45,25 @@ def as_pixels(latent: np.ndarray) -> np.ndarray:
 def distance(a: np.ndarray, b: np.ndarray) -> float:
     """Mean absolute difference of two uint8 pictures, in levels of 255."""
     return float(np.abs(a.astype(np.int16) - b.astype(np.int16)).mean())
+
+
+def outlined(
+    image: np.ndarray, boxes: Sequence[tuple[Sequence[float], str]], side: int = 512
+) -> np.ndarray:
+    """A picture about `side` pixels wide, with frames around parts of it.
+
+    A box is left, top, right and bottom, each 0 to 1, and a colour. Small pictures are enlarged
+    pixel by pixel, large ones made smaller.
+    """
+    from PIL import Image, ImageDraw
+
+    shown = Image.fromarray(enlarge(image, side))
+    shown.thumbnail((2 * side, 2 * side))
+    pen = ImageDraw.Draw(shown)
+    for (left, top, right, bottom), color in boxes:
+        ends = (left * shown.width, top * shown.height, right * shown.width - 1,
+                bottom * shown.height - 1)  # fmt: skip
+        width = max(2, shown.width // 128)
+        pen.rectangle(ends, outline="#ffffff", width=width + 2)  # seen on its own colour, too
+        pen.rectangle(ends, outline=color, width=width)
+    return np.asarray(shown)

@@ -31,7 +31,9 @@ def page(source: Source) -> None:
     if not found:
         empty("No papers lie in this run or beside it.", "`pellucid papers RUN` writes them.")
         return
-    name = choose_study("Papers of", list(found), "papers")
+    fullest = f"{source.run.name}-papers"  # with cards, where `pellucid papers` was run
+    names = sorted(found, key=lambda name: name != fullest)
+    name = choose_study("Papers of", names, "papers")
     try:
         study = source if found[name] == source.run.path else opened(str(found[name]))
     except UserError as error:  # another one can still be chosen
@@ -63,15 +65,15 @@ def _laws(fields: list[dict[str, Any]]) -> None:
         counts = Counter(one["result"] for one in mine)
         st.subheader(law, anchor=False)
         st.markdown(", ".join(f"**{counts[k]}** {k}" for k in ("pass", "fail", "open")))
-        st.dataframe(
+        st.table(  # unlike st.dataframe, it wraps long texts
             [
                 {
                     "section": one["section"],
                     "asks for": one["asks"],
                     "result": one["result"],
                     "files": f"{one['hits']} of {one['n']}" if one["n"] else "",
-                    "where it is looked for": one["place"],
-                    "": one["note"],
+                    "where it is looked for": one["place"].replace("`", ""),
+                    "note": one["note"].replace("`", ""),
                 }
                 for one in mine
             ],
@@ -99,7 +101,7 @@ def _cards(cards: list[dict[str, Any]]) -> None:
         [
             {
                 "detector": one["detector"].replace("_", " "),
-                "AUC": round(one["auc"], 4),
+                "AUC": f"{one['auc']:.4f}",
                 "true positives, 95 %": _interval(one["tpr"]),
                 "false positives, 95 %": _interval(one["fpr"]),
                 "data": one["data"],

@@ -31,7 +31,8 @@ def test_fields_incidents_and_cards_are_shown(bare_run: Path) -> None:
     at = page_of(bare_run, "papers")
     assert not at.exception and not at.error
     assert "**1** pass, **1** fail, **0** open" in words(at)
-    laws, incidents, cards = (frame.value for frame in at.dataframe)
+    (laws,) = (frame.value for frame in at.table)
+    incidents, cards = (frame.value for frame in at.dataframe)
     assert laws["result"].tolist() == ["pass", "fail"] and laws["files"].tolist() == ["4 of 4", ""]
     assert incidents["found_by"].tolist() == ["likeness (image)"]
     assert cards["true positives, 95 %"].tolist() == ["0.750 [0.194, 0.994]"]

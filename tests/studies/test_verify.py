@@ -156,7 +156,7 @@ def test_a_run_is_named_for_its_ledger_and_the_next_step_is_told(
     assert main(["verify", str(tmp_path / "a.jpg"), "--ledger", run, "--json"]) == 1
     (row,) = json.loads(capsys.readouterr().out)
     assert row["ledger"] == "other bytes, entry 0" and row["next"] == []
-    assert main(["verify", str(released), "--ledger", str(tmp_path)]) == 2
+    assert main(["verify", str(released), "--ledger", str(released.parent)]) == 2
     assert "there is no ledger in" in capsys.readouterr().err
 
 
@@ -167,3 +167,24 @@ def test_an_upload_is_read_like_a_file(released: Path) -> None:
     )  # fmt: skip
     with pytest.raises(UserError, match=r"x\.png can't be read as an image"):
         verify_upload(b"hello", "x.png")
+
+
+def test_of_several_runs_that_which_has_the_file_is_asked(
+    released: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each run counts from 0: another run's number 0 is no contradiction."""
+    mine = keys(home() / "keys")
+    for name in ("another", "yet-another"):
+        ledger = Ledger(tmp_path / name / "ledger", mine.ledger)
+        path = tmp_path / name / "images" / "un-0001.png"
+        release_image(render(sample("test", 1, 6)[0]), FACTS, path, keys=mine, ledger=ledger)
+    (tmp_path / "yet-another" / "ledger" / "entries.jsonl").write_bytes(b"damaged")
+    alone = tmp_path / "a.png"
+    alone.write_bytes(released.read_bytes())
+    assert main(["verify", str(alone), "--ledger", str(tmp_path), "--json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert (row["ledger"], row["ledgers_asked"]) == ("sealed, entry 0", 3)
+    assert main(["verify", str(alone), "--ledger", str(tmp_path / "another"), "--json"]) == 1
+    (row,) = json.loads(capsys.readouterr().out)
+    said = "the file names entry 0 of the ledger, which is of another picture"
+    assert row["verdict"] == "broken" and row["contradictions"][0] == said

@@ -11,7 +11,7 @@ def add(commands) -> None:
     dashboard = command(
         commands,
         "dashboard",
-        "open a run in the browser: gallery, trace, map, directions, audit, lesson",
+        "open a run in the browser: gallery, trace, map, directions, audit, provenance, lesson",
         "  pellucid dashboard runs/demo\n  pellucid dashboard runs/demo --port 8600 --no-browser",
         run_dashboard,
     )

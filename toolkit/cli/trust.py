@@ -41,6 +41,7 @@ def add(commands) -> None:
         "  pellucid verify picture.png                        where from, what since, what next\n"
         "  pellucid verify runs/demo/images/*.png             a table, and what is not verified\n"
         "  pellucid verify copy.jpg --ledger runs/demo        is it in this run's ledger?\n"
+        "  pellucid verify copy.jpg --ledger runs             in that of any run there?\n"
         "  pellucid verify picture.png --json\n"
         "\n"
         "verdicts: verified; partial (something leads here, not everything); broken (something\n"
@@ -50,8 +51,9 @@ def add(commands) -> None:
     )
     verify.add_argument("file", nargs="+", help="picture files")
     verify.add_argument(
-        "--ledger", metavar="RUN",
-        help="look it up in the ledger of this run, or in this folder (that of the file's own run)",
+        "--ledger", metavar="FOLDER",
+        help="look it up in the ledger of this run, or of the runs in this folder (that of the "
+        "file's own run)",
     )  # fmt: skip
     verify.add_argument(
         "--checkpoint", metavar="JSON", help="a checkpoint of that ledger which was kept elsewhere"

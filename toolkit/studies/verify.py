@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -102,7 +102,8 @@ def next_steps(found: Verification) -> tuple[str, ...]:
     if found.contradictions:
         said.append("do not rely on this file; ask for the one that was released, and verify that")
     if not asked and (number is not None or found.recovered is not None):
-        said.append("ask the ledger of the run that it may come from: --ledger RUN")
+        said.append("ask the ledger of the run that it may come from (--ledger RUN), or those of "
+                    "all runs (--ledger FOLDER)")  # fmt: skip
     if found.recovered is not None and fits(found) is not None:
         said.append(
             "compare it with the released file, whose SHA-256 is " + found.recovered.released
@@ -149,20 +150,25 @@ def verify_files(
             raise UserError(f"there is no file {name}; name a picture")
     mine = own_keys()
     kept = Checkpoint.load(checkpoint) if checkpoint else None
+    named = _ledgers(Path(ledger), mine, True) if ledger else []
+    if ledger and not named:
+        raise UserError(f"there is no ledger in {ledger}; it holds entries.jsonl (a run: ledger/)")
     rows, refused = [], []
     for name in files:
-        log = _ledger(Path(ledger) if ledger else Path(name).resolve().parent.parent, ledger, mine)
+        logs = named or _ledgers(Path(name).resolve().parent.parent, mine, False)
+
+        def look(log: Ledger | None, name: str = name) -> Verification:
+            return verify_file(name, mine.watermark, mine.anchors, log, kept, _store())
+
         try:
-            found = verify_file(name, mine.watermark, mine.anchors, log, kept, _store())
+            rows.append(row_of(_look(look, logs), name) | _asked(logs))
         except ValueError as error:
             refused.append(str(error))
-        else:
-            rows.append(row_of(found, name))
     return rows, refused
 
 
-def verify_upload(data: bytes, name: str, ledger: Path | None = None) -> dict[str, Any]:
-    """A file's bytes as somebody hands them in, against this machine's keys and a run's ledger.
+def verify_upload(data: bytes, name: str, runs: Path | None = None) -> dict[str, Any]:
+    """A file's bytes as somebody hands them in, against this machine's keys and ledgers in `runs`.
 
     Nothing of it is kept. Raises UserError for bytes that are no picture, and where there are no
     keys.
@@ -170,12 +176,45 @@ def verify_upload(data: bytes, name: str, ledger: Path | None = None) -> dict[st
     from safety import verify_bytes
 
     mine = own_keys()
-    log = _ledger(ledger, None, mine) if ledger else None
+    logs = _ledgers(runs, mine, True) if runs else []
+
+    def look(log: Ledger | None) -> Verification:
+        return verify_bytes(data, name, mine.watermark, mine.anchors, log, None, _store())
+
     try:
-        found = verify_bytes(data, name, mine.watermark, mine.anchors, log, None, _store())
+        return row_of(_look(look, logs), name) | _asked(logs)
     except ValueError as error:
         raise UserError(str(error)) from None
-    return row_of(found, name)
+
+
+def _asked(logs: Sequence[Ledger]) -> dict[str, int]:
+    return {"ledgers_asked": len(logs)}
+
+
+def _look(look: Callable[[Ledger | None], Verification], logs: Sequence[Ledger]) -> Verification:
+    """A file against the ledger given; of several, against that which has it, else against none.
+
+    Each run's ledger counts from 0, so another run's entry of that number says nothing.
+    """
+    if len(logs) < 2:
+        return look(logs[0] if logs else None)
+    found = look(None)
+    numbers = {found.mark.payload, found.metadata.index} - {None}
+    for log in logs:
+        if any(_has(log, number) for number in numbers if number is not None):
+            there = look(log)
+            if there.ledger.state in ("sealed", "other bytes"):
+                return there
+    return found
+
+
+def _has(log: Ledger, number: int) -> bool:
+    from safety.ledger import LedgerError
+
+    try:
+        return log.entry(number) is not None
+    except LedgerError:  # a damaged one of another run accuses nobody
+        return False
 
 
 def own_keys() -> Keys:
@@ -197,13 +236,11 @@ def _store() -> ManifestStore:
     return ManifestStore(home() / "manifests")
 
 
-def _ledger(place: Path, named: str | None, mine: Keys) -> Ledger | None:
-    """The ledger in a folder or in a run; none where none was named and none is there."""
+def _ledgers(place: Path, mine: Keys, others: bool) -> list[Ledger]:
+    """The ledger in a folder or in a run; where there is none, with `others` those of its runs."""
     from safety import Ledger
 
-    for folder in (place, place / "ledger"):
-        if (folder / "entries.jsonl").is_file():
-            return Ledger(folder, public=mine.ledger_public)
-    if named:
-        raise UserError(f"there is no ledger in {named}; it holds entries.jsonl (a run: ledger/)")
-    return None
+    folders = [f for f in (place, place / "ledger") if (f / "entries.jsonl").is_file()][:1]
+    if others and not folders:
+        folders = sorted(file.parent for file in place.glob("*/ledger/entries.jsonl"))
+    return [Ledger(folder, public=mine.ledger_public) for folder in folders]
