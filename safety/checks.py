@@ -17,7 +17,7 @@ import numpy as np
 from safety.calibration import Concept
 from safety.findings import Finding, finding
 from safety.likeness import SEEN
-from safety.registry import Registry
+from safety.registry import UNSTATED, Registry
 from safety.words import names, says
 
 
@@ -123,7 +123,10 @@ class RestrictedImage:
 
 @dataclass(frozen=True)
 class NameInPrompt:
-    """Names of the registry in the prompt; a name whose consent holds passes and says so."""
+    """Names of the registry in the prompt; a name whose consent holds passes and says so.
+
+    Where no `purpose` is stated, consent for particular ones does not hold.
+    """
 
     registry: Registry
     today: date | None = None
@@ -135,8 +138,9 @@ class NameInPrompt:
         row = []
         for person in self.registry.people:
             if names(text, person.name):
-                stands = person.standing(self.today, self.purpose)
-                allowed = person.allows(self.today, self.purpose)
+                purpose = self.purpose or UNSTATED
+                stands = person.standing(self.today, purpose)
+                allowed = person.allows(self.today, purpose)
                 reason = f"the prompt names {person.name}, who {stands}"
                 one = finding(self.name, stage, float(not allowed), 1.0, reason, {}, person.name)
                 row.append(replace(one, exempt=allowed))

@@ -11,7 +11,7 @@ import numpy as np
 
 from safety.calibration import exact_interval, whitener
 from safety.findings import Finding, Verdict
-from safety.registry import BadRegistry, Person, Registry
+from safety.registry import UNSTATED, BadRegistry, Person, Registry
 
 SEEN = ("reference", "embedding", "image")
 AXES = 30  # on which people are told apart who are known by a few pictures
@@ -186,17 +186,16 @@ class Seen(Protocol):
 def recognised(check: Seen, stage: str, margins: np.ndarray) -> Finding:
     """What margins (people,) of one item say; somebody is recognised from 0 up.
 
-    A real person (one whom a ledger knows) who withholds consent comes first, however near somebody
-    is who has given it. A finding of nobody names no real person as the nearest: runs keep
-    findings, and may be passed on.
+    Whoever withholds consent comes first, however near somebody is who has given it. A finding of
+    nobody names no real person (one whom a ledger knows) as the nearest: runs keep findings, and
+    may be passed on.
     """
     if not np.isfinite(margins).all():
         why = f"the check {check.name} gave no usable score of the {stage}"
         return Finding(check.name, stage, float("nan"), 0.0, "error", why)
-    people = check.registry.people
-    allowed = np.array([person.allows(check.today, check.purpose) for person in people])
-    real = np.array([person.entry is not None for person in people])
-    barred = np.where(real & ~allowed, margins, -np.inf)
+    people, purpose = check.registry.people, check.purpose or UNSTATED
+    allowed = np.array([person.allows(check.today, purpose) for person in people])
+    barred = np.where(~allowed, margins, -np.inf)
     index = int(barred.argmax() if barred.max() >= 0 else margins.argmax())
     score, person, through = float(margins[index]), people[index], bool(allowed[index])
     verdict: Verdict = "pass"
@@ -207,7 +206,7 @@ def recognised(check: Seen, stage: str, margins: np.ndarray) -> Finding:
         verdict = "pass" if through else "flag"
         reason = (
             f"the {stage} is like {person.name}, who "
-            f"{person.standing(check.today, check.purpose)} (margin {score:.2f}, from 0 up)"
+            f"{person.standing(check.today, purpose)} (margin {score:.2f}, from 0 up)"
         )
     return Finding(
         check.name, stage, score, 0.0, verdict, reason, check.calibration, concept, exempt=through

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 ANY = "any purpose"
+UNSTATED = "a purpose that was not stated"  # the guard's, where nobody says what a picture is for
 LONGEST = 200  # signs of a name, a scope or a purpose
 
 
@@ -62,7 +63,8 @@ class Person:
     def allows(self, today: date | None = None, purpose: str | None = None) -> bool:
         """Whether consent holds: given, not revoked, not past its last day, and for `purpose`.
 
-        A purpose that is not named is not compared; scope is for people to read.
+        Without `purpose` none is compared (the guard compares UNSTATED); scope is for people to
+        read.
         """
         if not self.consents or self.revoked:
             return False

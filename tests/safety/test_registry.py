@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from safety import BadRegistry, Ledger, Person, Registry
+from safety import BadRegistry, Ledger, NameInPrompt, Person, Registry
 from safety.consent import entrust, forget, opening, revoke, settle, undone
 from safety.ledger import commit
 from safety.vault import NO_TEMPLATES, Contents, Entrusted, Vault
@@ -341,6 +341,13 @@ def test_consent_has_a_purpose_an_end_and_words() -> None:
     assert one.standing(day, "advertising") == "has consented for satire, School  books only"
     assert one.standing(day) == "has consented to any portrait for satire, School  books"
     assert one.standing(date(2031, 1, 1)) == "gave consent that has expired"
+    for people, said, passes in (
+        ((one,), None, False), ((one,), "satire", True), ((one,), "advertising", False),
+        ((somebody("A B", True),), None, True),
+    ):  # fmt: skip
+        check = NameInPrompt(Registry(people, "m"), day, said)
+        found = check("prompt", ["a b as a chef"], np.zeros((1, 2)))[0][0]
+        assert (found.verdict == "pass") == passes, found.reason
     assert somebody("A B", True).allows(day, "advertising")
     assert not somebody("A B", False).allows(day, "satire")
 

@@ -64,7 +64,9 @@ def add(commands) -> None:
         help="also mark while drawing: guidance (if none is named), gaussian-shading, tree-ring",
     )  # fmt: skip
     draw.add_argument(
-        "--purpose", help="what the pictures are for: consent for other purposes does not count"
+        "--purpose",
+        help="what the pictures are for: only consent for it or for any purpose counts (without "
+        "one, for any)",
     )
     draw.add_argument("--out", default="runs/generate", help="the run's folder (runs/generate)")
     draw.add_argument("--replace", action="store_true", help="replace a run of that name")
