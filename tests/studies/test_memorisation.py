@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +18,8 @@ from toolkit.pipelines import load_pipeline
 from toolkit.pipelines.early import FIRST, first_steps
 from toolkit.studies.asked import asked_levels
 from toolkit.studies.memorisation import (
+    Copy,
+    Drawn,
     check_sizes,
     duplicates_facts,
     full_captions,
@@ -24,6 +28,8 @@ from toolkit.studies.memorisation import (
     shelve,
     training_set,
 )
+from toolkit.studies.memorisation_page import pairs
+from toolkit.studies.samples import Sample
 from toolkit.world import FACTORS, copied_portraits, visible_levels
 
 
@@ -84,6 +90,20 @@ def test_first_steps_follow_the_seed_whatever_the_batch(weights, name: str) -> N
 def test_no_score_without_guidance_to_take_apart() -> None:
     with pytest.raises(UserError, match="has no memorisation score"):
         first_steps(object())
+
+
+def test_what_is_like_a_withheld_picture_is_withheld_too() -> None:
+    portrait, repeats = copied_portraits()[0]
+    shelf: Any = SimpleNamespace(pictures=np.zeros((3, 64, 64, 3), np.uint8))
+    numbers = np.array([0.5, 0.5])
+    drawn = Drawn(("a", "b"), (1, 2), shelf.pictures[:2], np.array([2, 1]), *[numbers] * 4)
+    found: Any = SimpleNamespace(system="unclip")
+    row = pairs(found, shelf, Copy(portrait, repeats, numbers, drawn))
+    asked = Sample("un-1", "unclip", "laboratory", "a", 1, None, "block", "like somebody", [])
+    assert row.then is not None
+    near = row.then([asked, replace(asked, decision="allow", image=shelf.pictures[0])])[1].frames
+    assert [one.image is None for one in near] == [True, True, False]
+    assert "2" not in near[1].label and near[2].label == "picture 1"
 
 
 @pytest.mark.timeout(600)  # a model draws

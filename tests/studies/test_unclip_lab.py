@@ -12,6 +12,8 @@ from PIL import Image
 from toolkit.cli import main
 from toolkit.errors import UserError
 from toolkit.pipelines import Trace, load_pipeline
+from toolkit.studies.laboratory import shown_given
+from toolkit.studies.samples import Sample
 from toolkit.studies.unclip_lab import read_picture, slerp, small, text_diff, turned
 from toolkit.world import render_all, sample
 
@@ -90,3 +92,21 @@ def test_what_is_no_picture_is_named(tmp_path: Path) -> None:
         read_picture(tmp_path / "no.png")
     assert main(["unclip", "variations", str(tmp_path / "none.png")]) == 2
     assert main(["unclip"]) == 2
+
+
+def test_a_picture_that_the_guard_refused_is_not_shown() -> None:
+    """Its file's name is on no sheet either: it may name a person."""
+    picture = np.zeros((64, 64, 3), np.uint8)
+
+    def asked(decision: str, stage: str, verdict: str) -> Sample:
+        found = [{"stage": stage, "verdict": verdict}]
+        return Sample("un-0001", "unclip", "laboratory", "a", 1, None, decision, "", found)
+
+    for decision, stage, verdict, shown in (
+        ("block", "reference", "flag", False), ("block", "reference", "error", False),
+        ("block", "prompt", "flag", True), ("allow", "reference", "pass", True),
+    ):  # fmt: skip
+        strip = shown_given([("Nora Lind.png", picture)], [asked(decision, stage, verdict)])[0]
+        assert (strip.frames[0].image is not None) == shown
+        assert "Nora" not in strip.frames[0].label
+    assert shown_given([], []) == []

@@ -96,6 +96,14 @@ def said_once(strips: Sequence[Strip]) -> list[Strip]:
     return shown
 
 
+def shown_given(given: Sequence[tuple[str, np.ndarray]], samples: Sequence[Sample]) -> list[Strip]:
+    """The user's own pictures as a strip; empty frames where the guard refused one of them."""
+    blocked = [one for sample in samples if sample.decision == "block" for one in sample.findings]
+    refused = any(one["stage"] == "reference" and one["verdict"] != "pass" for one in blocked)
+    frames = [Frame(None, "withheld") if refused else Frame(picture) for _, picture in given]
+    return [Strip("given", tuple(frames))] if given else []
+
+
 def laboratory_run(
     out: str,
     command: str,
@@ -123,7 +131,7 @@ def laboratory_run(
     with RunWriter(out, command, config, replace) as run:
         door = open_door(run, say)
         door.sources = sources_of(sources, door.keys.anchors, use)
-        strips = [Strip("given", tuple(Frame(p, name) for name, p in given))] if given else []
+        strips: list[Strip] = []
         samples: list[Sample] = []
         with run.timed("measure"):
             experiment = make(door)
@@ -136,7 +144,8 @@ def laboratory_run(
                 drawn = draw(door, part, references)
             samples += drawn
             strips += [strip_of(part, drawn)] if part.then is None else part.then(drawn)
-        head = sheet(said_once(strips), experiment.title, said=experiment.said)
+        head = sheet(said_once([*shown_given(given, samples), *strips]), experiment.title,
+                     said=experiment.said)  # fmt: skip
         whole = stacked(head, experiment.charts)
         save(whole, run.file(f"laboratory/{kind}.png"))
         if experiment.facts:

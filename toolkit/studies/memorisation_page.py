@@ -42,7 +42,9 @@ def pairs(found: Memorised, shelf: Shelf, of: Copy) -> Drawing:
         for row, one in enumerate(samples):
             label = f"q = {drawn.q[row]:.2g}" if one.image is not None else "withheld"
             shown.append(Frame(one.image, label, strong=bool(drawn.q[row] <= FOUND)))
-            near.append(Frame(shelf.pictures[drawn.nearest[row]], f"picture {drawn.nearest[row]}"))
+            nearest = int(drawn.nearest[row])  # it looks like what was withheld
+            like = shelf.pictures[nearest] if one.whole else None
+            near.append(Frame(like, f"picture {nearest}" if one.whole else ""))
         return [Strip(f"{name}: {drawn.captions[0]}", tuple(shown)), Strip("", tuple(near))]
 
     return Drawing(
