@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from toolkit.cli.terminal import command, say, show_json, show_table
+from toolkit.cli.terminal import command, show, show_json, show_table
 
 
 def add(commands) -> None:
@@ -37,5 +37,5 @@ def run_policy(args: argparse.Namespace) -> int:
         show_json(rows)
     else:
         show_table(rows)
-        say(f"{len(rows)} decisions differ")
+        show(f"{len(rows)} decisions differ")
     return 0

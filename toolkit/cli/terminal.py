@@ -96,7 +96,9 @@ def show_layers(lines: Sequence[str], width: int = 100) -> None:
 
 def _cell(value: Any) -> str:
     if isinstance(value, float):
-        return f"{value:.3f}"
+        return "" if value != value else f"{value:.3f}"
+    if isinstance(value, dict):
+        return ", ".join(f"{name}: {_cell(one)}" for name, one in value.items())
     return "" if value is None else str(value)
 
 

@@ -115,6 +115,12 @@ def word_chart(found: Memorised, size: tuple[int, int] = (700, 320)) -> Image.Im
     return paper.resize(size, Image.Resampling.LANCZOS)
 
 
+def _share(one: dict[str, Any], n: int) -> str:
+    """50% [1, 99] of 2: a share with its interval."""
+    low, high = (100 * end for end in one["ci95"])
+    return f"{one['value']:.0%} [{low:.0f}, {high:.0f}] of {n}"
+
+
 def said(facts: dict[str, Any]) -> list[str]:
     """What was found, in sentences."""
     graph = facts["duplicates"]
@@ -128,12 +134,14 @@ def said(facts: dict[str, Any]) -> list[str]:
     for system, one in facts["systems"].items():
         back = [r for r in one["copies"] if r["came_back"]["value"] > 0]
         some = ", ".join(
-            f"{r['came_back']['value']:.0%} of those repeated {r['repeats']} times" for r in back
+            f"{_share(r['came_back'], len(r['texture']))} repeated {r['repeats']} times"
+            for r in back
         )
         none = [str(r["repeats"]) for r in one["copies"] if r["came_back"]["value"] == 0]
         lines.append(
             f"{TITLES[system]}: the texture came back in {some or 'no picture'}"
             + (f"; in none of those repeated {', '.join(none)} times." if none else ".")
+            + " In brackets 95 % intervals."
         )
         right = sum(q <= FOUND and t >= 0.9 for r in one["copies"]
                     for q, t in zip(r["q"], r["texture"], strict=True))  # fmt: skip
