@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from safety import Ledger, release_image
+from safety import Ledger, Mark, release_image
 from safety.keys import keys
 from safety.metadata import Facts
 from toolkit.cli import main
@@ -188,3 +188,8 @@ def test_of_several_runs_that_which_has_the_file_is_asked(
     (row,) = json.loads(capsys.readouterr().out)
     said = "the file names entry 0 of the ledger, which is of another picture"
     assert row["verdict"] == "broken" and row["contradictions"][0] == said
+    Image.fromarray(Mark(mine.watermark).embed(render(sample("test", 1, 7)[0]), 0)).save(alone)
+    assert main(["verify", str(alone), "--ledger", str(tmp_path), "--json"]) == 1
+    (row,) = json.loads(capsys.readouterr().out)
+    assert (row["verdict"], row["ledger"], row["next"]) == ("partial", "in none of 3", [])
+    assert "ledger: none of the 3 ledgers asked has this file, or this picture" in row["notes"]

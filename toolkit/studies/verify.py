@@ -21,6 +21,7 @@ C2PA = {
     "invalid": "broken",
     "none": "none",
 }
+ASK = "ask the ledger of the run that it may come from"
 
 
 def verdict(found: Verification) -> str:
@@ -102,8 +103,7 @@ def next_steps(found: Verification) -> tuple[str, ...]:
     if found.contradictions:
         said.append("do not rely on this file; ask for the one that was released, and verify that")
     if not asked and (number is not None or found.recovered is not None):
-        said.append("ask the ledger of the run that it may come from (--ledger RUN), or those of "
-                    "all runs (--ledger FOLDER)")  # fmt: skip
+        said.append(f"{ASK} (--ledger RUN), or those of all runs (--ledger FOLDER)")
     if found.recovered is not None and fits(found) is not None:
         said.append(
             "compare it with the released file, whose SHA-256 is " + found.recovered.released
@@ -161,7 +161,7 @@ def verify_files(
             return verify_file(name, mine.watermark, mine.anchors, log, kept, _store())
 
         try:
-            rows.append(row_of(_look(look, logs), name) | _asked(logs))
+            rows.append(_asked(row_of(_look(look, logs), name), logs))
         except ValueError as error:
             refused.append(str(error))
     return rows, refused
@@ -182,13 +182,24 @@ def verify_upload(data: bytes, name: str, runs: Path | None = None) -> dict[str,
         return verify_bytes(data, name, mine.watermark, mine.anchors, log, None, _store())
 
     try:
-        return row_of(_look(look, logs), name) | _asked(logs)
+        return _asked(row_of(_look(look, logs), name), logs)
     except ValueError as error:
         raise UserError(str(error)) from None
 
 
-def _asked(logs: Sequence[Ledger]) -> dict[str, int]:
-    return {"ledgers_asked": len(logs)}
+def _asked(row: dict[str, Any], logs: Sequence[Ledger]) -> dict[str, Any]:
+    """The row with how many ledgers were asked, where several were and none has the file, too."""
+    none = len(logs) > 1 and row["ledger"] == "not asked"
+    more: dict[str, Any] = {"ledgers_asked": len(logs)}
+    if none:
+        said = f"none of the {len(logs)} ledgers asked has this file, or this picture"
+        steps = [step for step in row["next"] if not step.startswith(ASK)]
+        more |= {
+            "ledger": f"in none of {len(logs)}", "next": steps,
+            "notes": [f"ledger: {said}" if line.startswith("ledger: ") else line
+                      for line in row["notes"]],
+        }  # fmt: skip
+    return row | more
 
 
 def _look(look: Callable[[Ledger | None], Verification], logs: Sequence[Ledger]) -> Verification:
