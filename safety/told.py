@@ -245,7 +245,7 @@ def _ledger(found: Verification) -> str:
     said = {
         "sealed": f"entry {index} has this very file",
         "other bytes": f"entry {index} has this picture in other bytes (re-encoded)",
-        "other picture": f"entry {index} is of another picture, or of more than is left of it",
+        "other picture": f"entry {index} is of another picture, or of this one unchanged",
         "missing": "no entry for this file",
         "broken": "the ledger itself does not hold",
         "not asked": "not looked at",

@@ -9,6 +9,7 @@ from zlib import crc32
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from safety import Ledger, Mark, release_image
 from safety.keys import keys
@@ -193,3 +194,11 @@ def test_of_several_runs_that_which_has_the_file_is_asked(
     (row,) = json.loads(capsys.readouterr().out)
     assert (row["verdict"], row["ledger"], row["next"]) == ("partial", "in none of 3", [])
     assert "ledger: none of the 3 ledgers asked has this file, or this picture" in row["notes"]
+    moved = PngInfo()  # the metadata of one picture on another's pixels
+    with Image.open(released) as picture:
+        picture.load()
+        moved.add_itxt("pellucid", picture.info["pellucid"])
+    Image.fromarray(render(sample("test", 1, 7)[0])).save(alone, pnginfo=moved)
+    assert main(["verify", str(alone), "--ledger", str(tmp_path), "--json"]) == 1
+    (row,) = json.loads(capsys.readouterr().out)
+    assert (row["verdict"], row["ledger"]) == ("broken", "other picture, entry 0")
