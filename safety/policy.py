@@ -16,8 +16,10 @@ FORMAT = "pellucid-policy/1"
 DEFAULT = Path(__file__).parent / "policies" / "default.json"
 CHECKS = (
     "restricted_prompt", "name_in_prompt", "restricted_image", "restricted_photograph", "likeness",
-    "face_likeness",
+    "face_likeness", "stable_diffusion_checker",
 )  # fmt: skip
+# These look at a checkpoint's pictures under any policy, as soon as what they need is at hand.
+UNASKED = ("face_likeness", "stable_diffusion_checker")
 KEYS = ("format", "name", "version", "required", "actions", "thresholds", "note")
 
 

@@ -22,9 +22,11 @@ from safety import (
     RestrictedPrompt,
 )
 from safety.checks import Check
+from safety.diffusion_checker import COLUMNS, Checker, DiffusionChecker
 from safety.faces import FaceLikeness, FaceScores
 from safety.likeness import Space
 from safety.vault import Contents
+from toolkit.checker import how, known_checker, unread
 from toolkit.clip import WEIGHTS, Clip
 from toolkit.errors import UserError
 from toolkit.faces import HOW, known_faces
@@ -49,6 +51,7 @@ WORDS = {
 }  # fmt: skip
 FOLDER = WEIGHTS / "guard"
 CHECKPOINT = "checkpoint"  # what a policy calls every real checkpoint
+CHECKER = DiffusionChecker.name
 SIDE = 64  # pixels of a portrait
 WORLDS = ("restricted_image", "likeness")  # what the world's guard asks of pictures
 UNCHECKED = (
@@ -77,15 +80,18 @@ def load_checkpoint_guard(
     folder: Path = FOLDER,
     purpose: str | None = None,
     world: Guard | None = None,
+    checkpoint: Path | None = None,
 ) -> Guard:
     """The guard of real checkpoints, whose pictures the world's CLIP and its checks can't judge.
 
-    Words and names of prompts as in the world; pictures by open_nsfw, and by faces as soon as
-    somebody was added to the registry by theirs. `world` is the world's guard, for a checkpoint
-    that is `from_the_world`: the shipped weights draw portraits under any name, and so do those
-    trained on from them, so the checks of portraits come on top. Raises UserError where the policy
-    or the registry requires what is not installed, before anything is drawn, and safety.BadPolicy
-    for a policy that has no rules for checkpoints.
+    Words and names of prompts as in the world; pictures by open_nsfw, by the Stable Diffusion
+    safety checker where one is at hand (toolkit.checker; `checkpoint` is the folder that draws),
+    and by faces as soon as somebody was added to the registry by theirs. `world` is the world's
+    guard, for a checkpoint that is `from_the_world`: the shipped weights draw portraits under any
+    name, and so do those trained on from them, so the checks of portraits come on top. Raises
+    UserError where the policy or the registry requires what is not installed, before anything is
+    drawn, BadChecker for a damaged checker, and safety.BadPolicy for a policy that has no rules
+    for checkpoints.
     """
     from safety.photographs import OpenNsfw, RestrictedPhotograph, installed
 
@@ -109,6 +115,11 @@ def load_checkpoint_guard(
         checks[0] = world.checks["restricted_prompt"]
         checks += [InColumns(world.checks[name], own, name) for name in WORLDS]
         scores, first = _beside(scores, world.encode_image), own.stop
+    checker = _checker(policy, checkpoint)
+    if checker is not None:
+        policy = _with(policy, CHECKER)
+        checks.append(DiffusionChecker(checker.thresholds, checker.labels, first, checker.facts))
+        scores, first = _beside(scores, checker), first + COLUMNS
     known = _faces(policy, added)
     if known is not None:
         policy = _with(policy, "face_likeness")
@@ -132,8 +143,15 @@ def from_the_world(checkpoint: Checkpoint, clip: Clip) -> bool:
     return any(len(one) == len(ours) and one.items() >= words.items() for one in theirs)
 
 
-def unchecked(guard: Guard) -> list[str]:
-    """What nothing looks for in pictures of real checkpoints."""
+def unchecked(guard: Guard, checkpoint: Path | None = None) -> list[str]:
+    """What nothing looks for in pictures of real checkpoints; `checkpoint` is its folder."""
+    found = _unchecked(guard)
+    if CHECKER not in guard.checks and (lacks := unread(checkpoint)):
+        found.append(f"what the checkpoint's own safety checker looks for ({lacks})")
+    return found
+
+
+def _unchecked(guard: Guard) -> list[str]:
     names, faces = guard.checks["name_in_prompt"], guard.checks.get("face_likeness")
     if not isinstance(faces, FaceLikeness) or not isinstance(names, NameInPrompt):
         return list(UNCHECKED)
@@ -162,6 +180,18 @@ def _faces(policy: Policy, added: Contents) -> FaceScores | None:
             "take those again with pellucid consent faces, or delete and add that person"
         )
     return FaceScores(added.registry(found.id), found)
+
+
+def _checker(policy: Policy, checkpoint: Path | None) -> Checker | None:
+    """The safety checker at hand. Raises UserError where a policy asks for one and none is."""
+    found = known_checker(checkpoint)
+    if found is None and CHECKER in policy.checks_for(CHECKPOINT):
+        raise UserError(
+            f"the policy {policy.name!r} requires {CHECKER}, the Stable Diffusion safety checker, "
+            f"for pictures of a checkpoint, and no weights of it are at hand, so nothing is drawn; "
+            f"{how()}"
+        )
+    return found
 
 
 def _with(policy: Policy, *more: str) -> Policy:

@@ -16,7 +16,7 @@ HALVES = ("KandinskyV22Pipeline", "KandinskyV22PriorPipeline")
 
 
 def checkup_model(name: str, ask: Callable[[str], Remote] = look) -> list[Check]:
-    """Look at a checkpoint's folder or hub id, part by part; nothing is loaded or downloaded.
+    """Look at a checkpoint's folder or hub id, part by part; nothing is downloaded.
 
     The hub is asked (`ask`) only where HF_HUB_OFFLINE=0 allows it and the cache lacks something.
     Raises UserError for a name that is neither, and for a folder of no known kind.
@@ -29,7 +29,7 @@ def checkup_model(name: str, ask: Callable[[str], Remote] = look) -> list[Check]
             checks.append(Check(other, "no", "it is not there", mend))
         else:
             checks += _one(other, ask)[0]
-    return [*checks, _photographs()]
+    return [*checks, _photographs(), _checker(name)]
 
 
 def _one(name: str, ask: Callable[[str], Remote]) -> tuple[list[Check], str | None]:
@@ -106,6 +106,24 @@ def _photographs() -> Check:
         return Check("open_nsfw", "yes", "installed")
     mend = "run: pip install 'pellucid[photographs]'"
     return Check("open_nsfw", "no", "not installed, and the guard needs it", mend)
+
+
+def _checker(name: str) -> Check:
+    """The Stable Diffusion safety checker, which looks wherever one is at hand; it is loaded."""
+    from safety.diffusion_checker import CONCEPTS, BadChecker, Checker
+    from toolkit.checker import PART, checker_folder, how, unread
+
+    folder = Path(name) if name and Path(name).is_dir() else cached_folder(name)
+    where = checker_folder(folder)
+    if where is None:
+        lacks = unread(folder)
+        found = f"not at hand: {lacks}" if lacks else "none at hand, and none required by default"
+        return Check(PART, "so-so" if lacks else "yes", found, how() if lacks else "")
+    try:
+        Checker.load(where)
+    except BadChecker as error:
+        return Check(PART, "no", f"{where} can't be used", str(error))
+    return Check(PART, "yes", f"at hand, {CONCEPTS} concepts, from {where}")
 
 
 def _bytes(size: int) -> str:

@@ -230,9 +230,11 @@ def open_door(
     checkpoints); consent that names other purposes than `purpose` does not count. Raises UserError
     for weights or keys that are missing or damaged.
     """
+    from safety.diffusion_checker import DiffusionChecker
     from safety.keys import keys
     from toolkit.clip import load_clip
     from toolkit.guarding import (
+        CHECKER,
         from_the_world,
         load_checkpoint_guard,
         load_guard,
@@ -246,10 +248,13 @@ def open_door(
     if checkpoint is not None:
         clip = load_clip()
         world = load_guard(clip, purpose=purpose) if from_the_world(checkpoint, clip) else None
-        guard = load_checkpoint_guard(purpose=purpose, world=world)
+        guard = load_checkpoint_guard(purpose=purpose, world=world, checkpoint=checkpoint.folder)
         run.manifest["checkpoint"] = {"name": checkpoint.name, "kind": checkpoint.kind}
-        run.manifest["unchecked"] = unchecked(guard)
-        say(f"not checked in pictures of {checkpoint.name}: {'; '.join(unchecked(guard))}")
+        run.manifest["unchecked"] = unchecked(guard, checkpoint.folder)
+        if isinstance(checker := guard.checks.get(CHECKER), DiffusionChecker):
+            run.manifest["safety_checker"] = checker.calibration
+        rest = "; ".join(run.manifest["unchecked"])
+        say(f"not checked in pictures of {checkpoint.name}: {rest}")
         return Door(run, None, None, guard, keys(folder), prior, checkpoint)
     clip = load_clip()
     guard = load_guard(clip, purpose=purpose)

@@ -45,13 +45,15 @@ def decided(policy: Policy, model: str, findings: Sequence[dict[str, Any]]) -> t
 
     What was never drawn, because its prompt was blocked, has no findings of its picture: where
     the policy would let the prompt pass, or asks for a check that did not run, it is *unknown*.
-    People added to the registry by their faces are looked for under any policy.
+    People added to the registry by their faces are looked for under any policy, and a safety
+    checker at hand is heard.
     """
     from safety import Finding
+    from safety.policy import UNASKED
 
     kept = [policy.judged(Finding.from_json(row)) for row in findings]
     wanted = policy.checks_for(model)
-    heard = (*wanted, "face_likeness")
+    heard = (*wanted, *UNASKED)
     decision = policy.decide([one for one in kept if one.check in heard])
     missing = [check for check in wanted if check not in {one.check for one in kept}]
     if missing and decision.action != "block":

@@ -33,6 +33,7 @@ class KandinskyCheckpoint:
     def __init__(self, prior: Path, decoder: Path, name: str, tell: Tell | None = None):
         self.tell = tell
         self.prior, _, before = load_parts(prior)
+        self.folder = decoder
         self.parts, self.index, wants = load_parts(decoder)
         self.name, self.kind = name, self.index["_class_name"]
         self.hash = digest(decoder, wants, ("unet",))

@@ -39,6 +39,7 @@ class KarloCheckpoint:
 
     def __init__(self, folder: Path, name: str, tell: Tell | None = None):
         self.tell = tell
+        self.folder = folder
         self.parts, self.index, wants = load_parts(folder)
         self.name, self.kind = name, self.index["_class_name"]
         self.hash = digest(folder, wants, ("decoder",))

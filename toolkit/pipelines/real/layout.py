@@ -26,7 +26,7 @@ _NOISED = {
     "image_normalizer": "StableUnCLIPImageNormalizer",
     "image_noising_scheduler": SCHEDULER,
 }
-# Pipeline class to its parts and their classes; safety checkers and the like are not ours to run.
+# Pipeline class to its parts and their classes; a safety checker is the guard's (toolkit.checker).
 KINDS: dict[str, dict[str, str]] = {
     "StableDiffusionPipeline": _STABLE,
     "StableDiffusionXLPipeline": _STABLE | {"text_encoder_2": _PROJECTED, "tokenizer_2": TOKENIZER},
