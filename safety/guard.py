@@ -186,9 +186,10 @@ def _hide(trace: Any, batch: Any, n: int, rows: list[int]) -> None:
     """Blur pictures in place, and empty what they were drawn from: embeddings and trace."""
     for row in rows:
         batch.images[row] = blurred(batch.images[row])
-    given = getattr(batch, "image_embeddings", None)
-    if given is not None:
-        given[rows] = 0
+    for name in ("image_embeddings", "edited_words"):
+        given = getattr(batch, name, None)
+        if given is not None:
+            given[rows] = 0
     for value in vars(trace).values() if trace is not None else ():
         if isinstance(value, np.ndarray) and value.ndim > 1 and value.shape[1] == n:
             value[:, rows] = 0

@@ -338,8 +338,9 @@ def test_opening_the_guard_needs_a_reason_and_is_logged(tmp_path):
 def test_a_blurred_item_keeps_nothing_it_could_be_drawn_from(world):
     data = json.loads(DEFAULT.read_text())
     data["actions"]["likeness"] = "blur"
+    words = replace(world.checks[0], edited=world.checks[2].concepts)
     guard = Guard(
-        Policy.read(data), world.checks, lambda t: np.zeros((len(t), D)),
+        Policy.read(data), (words, *world.checks[1:]), lambda t: np.zeros((len(t), D)),
         lambda images: np.stack([world.faces["Zora Quill"], np.zeros(D)]),
     )  # fmt: skip
     rng = np.random.default_rng(1)
@@ -350,13 +351,15 @@ def test_a_blurred_item_keeps_nothing_it_could_be_drawn_from(world):
         assert trace is not None
         trace.latents = np.ones((3, 2, 4))
         vectors = np.ones((2, D)) * 0.01
-        return Drawn(pictures, tuple(prompts), tuple(seeds), np.zeros((2, D)), vectors)
+        return Drawn(
+            pictures, tuple(prompts), tuple(seeds), np.zeros((2, D)), vectors, vectors.copy()
+        )
 
     trace = SimpleNamespace(latents=None)
     done = guard(generate, "unclip")(["a", "b"], [1, 2], trace=trace)
     assert [one.action for one in done.decisions] == ["blur", "allow"] and done.kept == (0, 1)
     assert not trace.latents[:, 0].any() and trace.latents[:, 1].all()
-    assert not done.batch.image_embeddings[0].any()
+    assert not done.batch.image_embeddings[0].any() and not done.batch.edited_words[0].any()
     assert (done.batch.images[1] == clear[1]).all()
     assert done.batch.images[0].std() < 0.25 * clear[0].std()
 
