@@ -27,6 +27,7 @@ import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,10 @@ class Vault:
     def exists(self) -> bool:
         """Whether there is a registry, or was one: its key stays when its folder is lost."""
         return self._index.exists() or self.key_file.exists()
+
+    def version(self) -> str:
+        """What changes with every change of the registry: the SHA-256 of its index, "" for none."""
+        return sha256(self._index.read_bytes()).hexdigest() if self._index.is_file() else ""
 
     @property
     def _index(self) -> Path:

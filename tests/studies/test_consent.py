@@ -20,7 +20,8 @@ from toolkit.clip import load_clip
 from toolkit.errors import UserError
 from toolkit.guarding import load_checkpoint_guard, load_guard
 from toolkit.people import people, vault
-from toolkit.runs import load_run
+from toolkit.runs import RunWriter, load_run
+from toolkit.studies.generate import open_door
 from toolkit.world import FACTORS, NOTHING, Portrait, lookalike, moved, render_all, sample
 
 SCRIPT = Path(__file__).parents[2] / "docs" / "verify_ledger.py"
@@ -188,6 +189,19 @@ def test_deletion_through_the_command(added: Added, tmp_path: Path, capsys) -> N
     assert all(one.verdict == "pass" for one in found[0] if one.check == "name_in_prompt")
     assert main(["consent", "list", "--unmeasured"]) == 0
     assert "nobody was added" in capsys.readouterr().err
+
+
+def test_a_change_of_the_registry_closes_doors_that_are_open(added, tmp_path) -> None:
+    with RunWriter(tmp_path / "run", "a test", {}) as run:
+        door = open_door(run)
+        assert door.draw("unclip", [NAME], [1])[0].decision == "block"
+        assert main(["consent", "add", "Emil Okafor", "--consents"]) == 0
+        with pytest.raises(UserError, match="registry of people was changed"):
+            door.draw("unclip", ["Emil Okafor"], [1])
+        again = open_door(run)
+        assert main(["consent", "revoke", "Emil Okafor"]) == 0
+        with pytest.raises(UserError, match="registry of people was changed"):
+            again.draw("unclip", ["Emil Okafor"], [1])
 
 
 def test_nothing_is_drawn_with_a_registry_that_cant_be_read(added, tmp_path, capsys) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from toolkit.errors import UserError
+from toolkit.people import vault
 from toolkit.runs import RunWriter
 from toolkit.studies.checkup import home
 from toolkit.studies.samples import Sample, row_of, write_samples
@@ -54,7 +55,9 @@ class Door:
         keys: Keys,
         prior: str = "diffusion",
         checkpoint: Checkpoint | None = None,
+        registry: str | None = None,
     ):
+        """`registry` is the version of this machine's that the guard was loaded with (today's)."""
         from safety import Ledger as Log
 
         self.prior, self.checkpoint = prior, checkpoint
@@ -62,6 +65,7 @@ class Door:
         self.ledger: Ledger = Log(run.file("ledger"), keys.ledger)
         self.names = (checkpoint.name,) if checkpoint else tuple(SHORT)
         self.sources: tuple[Source, ...] = ()  # what every picture is made from
+        self._registry = vault().version() if registry is None else registry
         self._drawn = 0
 
     @property
@@ -103,11 +107,17 @@ class Door:
         `edits` are (direction, strength in sigmas) and hold for all of them; `traced` keeps every
         step. `references` (m, h, w, 3) uint8 are pictures that the request starts from. `how`
         draws in place of the pipeline's `generate`, with its parameters; `start` goes to it, one
-        row a prompt. Raises UserError for a bad request.
+        row a prompt. Raises UserError for a bad request, and when somebody was added to the
+        registry of people, revoked or deleted since the door was opened.
         """
         from toolkit.guarding import CHECKPOINT
         from toolkit.pipelines import Edit, Trace
 
+        if vault().version() != self._registry:
+            raise UserError(
+                "this machine's registry of people was changed while pictures were drawn, so "
+                "nothing more is; repeat the command, or open the door again"
+            )
         model, most = self.pipeline(pipeline), TRACED if self.checkpoint else None
         trace = Trace(most=most) if traced else None
         guarded = self.guard(how or model.generate, CHECKPOINT if self.checkpoint else pipeline)
@@ -167,7 +177,7 @@ class Door:
             pixels = np.asarray(opened.convert("RGB"))
         return replace(
             sample, image=pixels, sha256=out.sha256, payload=out.watermark_payload,
-            entry=out.ledger_index, trace=trace,
+            entry=out.ledger_index, trace=_marked(trace, image, pixels),
         )  # fmt: skip
 
     def _judged(self, samples: list[Sample]) -> list[Sample]:
@@ -217,6 +227,21 @@ def _steps(trace: Trace, row: int) -> dict[str, np.ndarray]:
     return steps
 
 
+def _marked(
+    trace: dict[str, np.ndarray] | None, image: np.ndarray, pixels: np.ndarray
+) -> dict[str, np.ndarray] | None:
+    """A picture's trace with its mark over every foreseen picture, the last of which it is.
+
+    The pattern that turned `image` into the released `pixels` marks the others too, once they
+    are more than fog. Previews of another size (unCLIP's 32 pixels) are too small for a mark.
+    """
+    if trace is None or trace["predicted"].shape[1:] != image.shape:
+        return trace
+    pattern = pixels.astype(np.int16) - image
+    marked = (trace["predicted"] + pattern).clip(0, 255).astype(np.uint8)
+    return trace | {"predicted": marked}
+
+
 def open_door(
     run: RunWriter,
     say: Callable[[str], None] = lambda text: None,
@@ -242,7 +267,7 @@ def open_door(
     )
     from toolkit.judges import load_judge
 
-    folder = home() / "keys"
+    folder, registry = home() / "keys", vault().version()
     if not folder.exists():
         say(f"making a watermark key and a development certificate in {folder}")
     if checkpoint is not None:
@@ -255,10 +280,10 @@ def open_door(
             run.manifest["safety_checker"] = checker.calibration
         rest = "; ".join(run.manifest["unchecked"])
         say(f"not checked in pictures of {checkpoint.name}: {rest}")
-        return Door(run, None, None, guard, keys(folder), prior, checkpoint)
+        return Door(run, None, None, guard, keys(folder), prior, checkpoint, registry)
     clip = load_clip()
     guard = load_guard(clip, purpose=purpose)
-    return Door(run, clip, load_judge("cnn"), guard, keys(folder), prior)
+    return Door(run, clip, load_judge("cnn"), guard, keys(folder), prior, registry=registry)
 
 
 def chosen_pipelines(name: str) -> tuple[str, ...]:
