@@ -22,7 +22,9 @@ from typing import Any
 
 import numpy as np
 
+from safety.orientation import AS_IT_LIES, OTHERS, Orientation
 from safety.shading import Shaded, signs, thrown
+from safety.watermark import PRESENT
 
 SIDE = 16  # cells down and across
 WIDEST = 3.0  # grey levels from the neighbours' mean that count most
@@ -83,11 +85,33 @@ def find_cells(images: np.ndarray, key: bytes) -> list[Shaded]:
             f"pictures have shape {images.shape} and type {images.dtype}; expected "
             "(n, height, width, 3) uint8"
         )
+    wanted = patterns(key).astype(float)
+    return [_best(one, wanted) for one in _found(images)]
+
+
+def find_anyhow(image: np.ndarray, key: bytes) -> tuple[Shaded, Orientation]:
+    """`find_cells` of one picture (h, w, 3), and how it lies: mirrored or turned by quarters, too.
+
+    The other seven are looked at where nothing is found as it lies; the p-value is corrected for
+    all eight. Cells turn as pixels do, so they are taken once.
+    """
+    wanted = patterns(key).astype(float)
+    (found,) = _found(image[None])
+    cells = np.moveaxis(found, 0, -1)
+    tried = []
+    for lies in (AS_IT_LIES, *OTHERS):
+        best = _best(np.moveaxis(lies.undo(cells), -1, 0), wanted)
+        tried.append((Shaded(best.agreement, lies.corrected(best.p_value)), lies))
+        if tried[0][0].p_value < PRESENT:  # as it lies
+            break
+    return min(tried, key=lambda one: one[0].p_value)
+
+
+def _found(images: np.ndarray) -> np.ndarray:
+    """The responses of pictures (n, h, w, 3) uint8, (n, 3, 16, 16)."""
     pixels = images.transpose(0, 3, 1, 2).astype(np.float32)
     seen = images.any(3).astype(np.float32)
-    found = np.stack(responses(pixels, seen, frame(*images.shape[1:3])), 1).astype(float)
-    wanted = patterns(key).astype(float)
-    return [_best(one, wanted) for one in found]
+    return np.stack(responses(pixels, seen, frame(*images.shape[1:3])), 1).astype(float)
 
 
 def _best(found: np.ndarray, wanted: np.ndarray) -> Shaded:

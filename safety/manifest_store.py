@@ -14,9 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
-from safety.brightness import Compared, compare
+from safety.brightness import Compared, cells, compare, nearest
 from safety.checkpoint import canonical
+from safety.crops import MOST, find_crop
 from safety.files import append_line, locked, make_folder, parse_json, write_whole
+from safety.orientation import AS_IT_LIES, OTHERS, Orientation
 
 LARGEST = 4_000_000  # bytes of a manifest
 
@@ -78,18 +80,40 @@ class ManifestStore:
         data = path.read_bytes()
         return data if sha256(data).hexdigest() == digest else None
 
-    def find(self, image: np.ndarray, payload: int | None) -> tuple[Kept, Compared] | None:
-        """The manifest of (h, w, 3) uint8 pixels: by the mark's payload, else by looks alone.
+    def find(self, image: np.ndarray, payload: int) -> tuple[Kept, Compared] | None:
+        """The manifest of the mark's payload; of several, that whose map fits the picture best."""
+        named = [one for one in self.kept() if one.payload == payload]
+        tried = [(one, compare(bytes.fromhex(one.map), image)) for one in named]
+        tried.sort(key=lambda pair: (pair[1].kind == "inconclusive", pair[1].rms))
+        return tried[0] if tried else None
 
-        Of several, that whose map fits best; by looks alone, none that does not fit.
+    def find_by_looks(
+        self, image: np.ndarray, anyhow: bool = False
+    ) -> tuple[Kept, Compared, Orientation] | None:
+        """The manifest whose map fits (h, w, 3) uint8 pixels best; None where none fits.
+
+        With `anyhow` also mirrored and turned by quarters, where none fits the picture as it lies.
+        """
+        kept, seen = self.kept(), cells(image)
+        maps = _maps(kept)
+        straight = nearest(maps, seen)
+        if straight is not None:
+            return kept[straight[0]], straight[1], AS_IT_LIES
+        found = [(nearest(maps, lies.undo(seen)), lies) for lies in (OTHERS if anyhow else ())]
+        pairs = [(*pair, lies) for pair, lies in found if pair is not None]
+        if not pairs:
+            return None
+        index, compared, lies = min(pairs, key=lambda one: one[1].rms)
+        return kept[index], compared, lies
+
+    def find_crop(self, image: np.ndarray) -> tuple[Kept, Compared] | None:
+        """The manifest of the picture that (h, w, 3) uint8 pixels were cut from, by looks alone.
+
+        None in a store of more maps than the rate of wrong finds was measured with.
         """
         kept = self.kept()
-        named = [one for one in kept if payload is not None and one.payload == payload]
-        tried = [(one, compare(bytes.fromhex(one.map), image)) for one in named or kept]
-        tried.sort(key=lambda pair: (pair[1].kind == "inconclusive", pair[1].rms))
-        if named:
-            return tried[0]
-        return tried[0] if tried and tried[0][1].kind != "inconclusive" else None
+        found = find_crop(_maps(kept), image) if len(kept) <= MOST else None
+        return (kept[found[0]], found[1]) if found else None
 
     def forget(self, digest: str) -> bool:
         """Delete a manifest and its line. Returns whether there was one."""
@@ -101,6 +125,11 @@ class ManifestStore:
             write_whole(self._index, b"".join(canonical(vars(one)) + b"\n" for one in left))
             (self.folder / f"{digest}.c2pa").unlink(missing_ok=True)
         return len(left) < len(kept)
+
+
+def _maps(kept: list[Kept]) -> np.ndarray:
+    """Their maps, (n, 256) uint8."""
+    return np.frombuffer(bytes.fromhex("".join(one.map for one in kept)), np.uint8).reshape(-1, 256)
 
 
 def _line(line: bytes) -> Kept | None:

@@ -123,6 +123,8 @@ def changes(found: Verification) -> tuple[str, ...]:
     said += _taken(found)
     if _saved_anew(found):
         said.append(f"saved anew: its bytes are not those that were released (now {found.format})")
+    if found.lies.words and (marked(found) or fits(found) is not None):
+        said.append(f"the picture was {found.lies.words}")
     scale, turn = getattr(found.mark, "scale", 1.0), getattr(found.mark, "turn", 0.0)
     if found.mark.verdict == "present" and abs(scale - 1) > 0.01:
         said.append(f"made {scale:.2f} times as large")
@@ -171,6 +173,13 @@ def _looks(fit: Compared, found: Verification) -> tuple[str, ...]:
             "cropped, turned or largely edited, or is another picture (inconclusive)",
         )
     said = []
+    if fit.cut is not None:
+        left, top, right, bottom = (f"{100 * end:.0f}" for end in fit.cut)
+        said.append(
+            f"cropped: left are {left} to {right} % of the released picture's width and {top} to "
+            f"{bottom} % of its height, as brightness tells (it misses by {fit.rms:.1f} grey "
+            "levels)"
+        )
     if abs(fit.contrast - 1) > 0.05:
         said.append(f"contrast multiplied by {fit.contrast:.2f}")
     if fit.where is not None:
@@ -197,7 +206,8 @@ def not_shown(found: Verification) -> tuple[str, ...]:
     if not marked(found) and found.credentials.state != "trusted":
         said.append(
             "that a person made it, or that it is not from here: a mark is lost when a picture is "
-            "mirrored or drawn anew, and a small one's when it is cropped, turned or resized"
+            "drawn anew, and a small one's when it is cropped by a fifth, resized, or turned by "
+            "other than quarters"
         )
     return tuple(said)
 

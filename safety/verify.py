@@ -14,18 +14,20 @@ from PIL import Image
 from safety import luma
 from safety.agreement import agreement, contradictions
 from safety.brightness import Compared, compare
-from safety.cells import find_cells
+from safety.cells import find_anyhow
 from safety.content_credentials import CredentialsFound, read_credentials
+from safety.crops import find_crop
 from safety.ledger import Checkpoint, Ledger, LedgerError
 from safety.manifest_store import ManifestStore
 from safety.metadata import Facts, Metadata, read_metadata
+from safety.orientation import AS_IT_LIES, Orientation
 from safety.parts import Part, parts
 from safety.pdq import distance
 from safety.pictures import BadPicture, file_bytes, load_picture
 from safety.release import commitment, perceptual_hash
 from safety.shading import Shaded
 from safety.told import summary
-from safety.watermark import Mark, MarkResult
+from safety.watermark import PRESENT, Mark, MarkResult
 
 LARGEST_SIDECAR = 4_000_000  # bytes
 Where = Literal["file", "sidecar", "store"]
@@ -61,6 +63,7 @@ class Recovered:
     credentials: CredentialsFound
     compared: Compared
     released: str  # SHA-256 of the file that it was released with, hex
+    lies: Orientation = AS_IT_LIES  # beyond what a mark told, where looks alone found it
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,9 @@ class Verification:
     not fit. `manifest` says where the credentials were: in the file or beside it. `compared` is the
     picture against the map of brightness in its manifest. `drawn` is what the key finds of a mark
     that generation was guided towards. `parts` are those of pictures with different numbers that
-    were put together, looked for where no trusted manifest says what was done.
+    were put together, looked for where no trusted manifest says what was done. `lies` is how the
+    picture was mirrored or turned since, as far as a mark or the store's looks tell: it is compared
+    with what was released the right way round, and boxes are those of the file as it is.
     """
 
     file: str  # its name, without folders
@@ -92,6 +97,7 @@ class Verification:
     recovered: Recovered | None = None
     contradictions: tuple[str, ...] = ()
     parts: tuple[Part, ...] = ()
+    lies: Orientation = AS_IT_LIES
 
     def to_json(self) -> dict[str, object]:
         """As plain dicts, lists and values for a JSON file."""
@@ -149,28 +155,52 @@ def verify_bytes(
     metadata = read_metadata(image)
     mime = Image.MIME.get(image.format or "", "application/octet-stream")
     credentials, where = _credentials(data, mime, anchors, sidecar)
-    mark = Mark(key).detect(pixels)
+    mark = Mark(key).detect(pixels, anyhow=True)
+    drawn, drawn_lies = find_anyhow(pixels, key)
+    marked = mark.verdict == "present" or drawn.p_value < PRESENT
+    lies = mark.lies if mark.verdict == "present" else drawn_lies if marked else AS_IT_LIES
+    right = lies.undo(pixels)
     digest = sha256(data).hexdigest()
     small = min(pixels.shape[:2]) < luma.SMALLEST
-    fingerprint = "" if small else luma.fingerprint(pixels).hex()
+    fingerprint = "" if small else luma.fingerprint(right).hex()
     logged = _look_up(digest, fingerprint, mark, metadata, ledger, checkpoint)
     compared = None
     if credentials.map is not None and len(credentials.map) == 512:
-        compared = compare(bytes.fromhex(credentials.map), pixels)
+        map_ = bytes.fromhex(credentials.map)
+        compared = _or_cropped(compare(map_, right), map_, right)
     recovered = None
     if credentials.state == "none" and store is not None:
-        recovered = _recover(data, mime, pixels, mark, anchors, store)
+        recovered = _recover(data, mime, right, mark, marked, anchors, store)
+        lies = lies if marked or recovered is None else recovered.lies
     if ledger is not None and logged.index is not None and logged.state != "broken":
         entry = ledger.entry(logged.index) or {}
-        logged = replace(logged, bits=_bits(str(entry.get("pdq")), pixels))
+        logged = replace(logged, bits=_bits(str(entry.get("pdq")), right))
     layers = (mark, metadata, credentials, logged)
     found = Verification(
         Path(name).name, image.format or "", image.width, image.height, digest, mark,
-        find_cells(pixels[None], key)[0], metadata, credentials, logged, agreement(*layers), (),
+        drawn, metadata, credentials, logged, agreement(*layers), (),
         where, compared, recovered, contradictions(*layers),
-        () if credentials.state == "trusted" else parts(pixels, key),
+        () if credentials.state == "trusted" else parts(right, key), lies,
     )  # fmt: skip
+    found = _placed(found)
     return replace(found, summary=summary(found))
+
+
+def _placed(found: Verification) -> Verification:
+    """With the boxes of the picture the right way round where they lie in the file as it is."""
+
+    def moved(fit: Compared | None) -> Compared | None:
+        if fit is None or fit.where is None:
+            return fit
+        return replace(fit, where=found.lies.box(fit.where))
+
+    back = found.recovered
+    return replace(
+        found,
+        compared=moved(found.compared),
+        recovered=back and replace(back, compared=moved(back.compared) or back.compared),
+        parts=tuple(replace(one, where=found.lies.box(one.where)) for one in found.parts),
+    )
 
 
 def _bits(hash_: str, pixels: np.ndarray) -> int | None:
@@ -201,11 +231,22 @@ def _credentials(
 
 
 def _recover(
-    data: bytes, mime: str, pixels: np.ndarray, mark: MarkResult, anchors: bytes | None,
-    store: ManifestStore,
+    data: bytes, mime: str, right: np.ndarray, mark: MarkResult, marked: bool,
+    anchors: bytes | None, store: ManifestStore,
 ) -> Recovered | None:  # fmt: skip
-    """The manifest that the store has for this picture, unless nothing points to one."""
-    pair = store.find(pixels, mark.payload)
+    """The manifest that the store has for this picture, unless nothing points to one.
+
+    `right` are its pixels the right way round, as far as a mark tells; without one, looks may.
+    """
+    lies = AS_IT_LIES
+    if mark.payload is not None:
+        pair = store.find(right, mark.payload)
+        if pair is not None:
+            pair = pair[0], _or_cropped(pair[1], bytes.fromhex(pair[0].map), right)
+    elif found := store.find_by_looks(right, anyhow=not marked):
+        *pair, lies = found
+    else:
+        pair = store.find_crop(right)
     manifest = store.manifest(pair[0].manifest) if pair else None
     if pair is None or manifest is None:
         return None
@@ -215,7 +256,15 @@ def _recover(
     if not signed or (mark.payload is not None and said.payload != mark.payload):
         return None
     by = "looks" if mark.payload is None else "mark"
-    return Recovered(by, signed, said, pair[1], pair[0].sha256)
+    return Recovered(by, signed, said, pair[1], pair[0].sha256, lies)
+
+
+def _or_cropped(fit: Compared, map_: bytes, pixels: np.ndarray) -> Compared:
+    """How a picture fits a map, as a part of the map's picture where it does not as a whole."""
+    if fit.kind != "inconclusive":
+        return fit
+    found = find_crop(np.frombuffer(map_, np.uint8)[None], pixels)
+    return found[1] if found else fit
 
 
 def _look_up(

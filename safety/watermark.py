@@ -7,7 +7,8 @@ of them, the pilot, tell presence and where the tile begins (phase-only correlat
 mark, so it stands cropping, resizing, brightness and JPEG.
 
 The test is exact for *any* picture: without the mark, the key's phases make the differences
-uniform (`safety.chance`), and the p-value counts every shift, size and turn that was tried.
+uniform (`safety.chance`), and the p-value counts every shift, size and turn that was tried, and
+every way to lie (`safety.orientation`).
 
 What a result does not say: a mark can be washed out by whoever means to (drawing the picture anew
 is enough), so absence does not show that a person made it. Whoever holds the key can mark
@@ -28,6 +29,7 @@ from typing import Literal
 import numpy as np
 
 from safety import chance, ecc, tile
+from safety.orientation import AS_IT_LIES, OTHERS, Orientation
 
 PRESENT = 1e-6  # a p-value below this says present
 ABSENT = 1e-3  # and one above this says absent
@@ -50,6 +52,7 @@ class MarkResult:
     scale: float  # how many times larger the picture was made, as far as the mark tells
     turn: float  # degrees that it was turned against the clock, likewise
     reason: str
+    lies: Orientation = AS_IT_LIES  # mirrored or turned by quarters, where that was looked at
 
     def to_json(self) -> dict[str, object]:
         """As a plain dict for a JSON file."""
@@ -177,11 +180,14 @@ class Mark:
             )
         return hide(self.key, image, payload)
 
-    def detect(self, image: np.ndarray, search: bool = True) -> MarkResult:
+    def detect(
+        self, image: np.ndarray, search: bool = True, anyhow: bool = False
+    ) -> MarkResult:  # fmt: skip
         """Look for this key's mark in (h, w, 3) uint8 pixels, at every shift.
 
-        With `search` also at the sizes and turns that the picture's own repetition suggests, when
-        nothing is found at once; the p-value is corrected for all that was tried.
+        With `search` also at the sizes and turns that the picture's own repetition suggests, and
+        with `anyhow` also mirrored and turned by quarters, when nothing is found at once; the
+        p-value is corrected for all that was tried.
         """
         from safety import geometry
 
@@ -189,17 +195,30 @@ class Mark:
         if min(image.shape[:2]) < 16:
             size = f"{image.shape[1]}x{image.shape[0]} pixels is too small"
             return MarkResult("inconclusive", 1.0, None, 0.0, 0.0, 1.0, 0.0, size)
-        reading = read(image, self.key)
-        if not search or min(image.shape[:2]) < geometry.LEAST:
-            return self._result(image, reading.p_value, reading)
-        p_value = min(1.0, reading.p_value / STRAIGHT)
-        if p_value < PRESENT:
+        search = search and min(image.shape[:2]) >= geometry.LEAST
+        seen = tile.seen(image)
+        reading = compare(seen, self.key)
+        p_value = min(1.0, reading.p_value / STRAIGHT) if search else reading.p_value
+        p_value = AS_IT_LIES.corrected(p_value) if anyhow else p_value
+        if p_value < PRESENT or not (search or anyhow):
             return self._result(image, p_value, reading)
-        return self._result(image, *best_guess(guessed(image), self.key, reading))
+        views = guessed(image) if search else []
+        best = (p_value, reading, 1.0, 0.0, AS_IT_LIES)
+        for lies in (AS_IT_LIES, *OTHERS) if anyhow else (AS_IT_LIES,):
+            # Mirroring and quarter turns come after a guess is undone, where they cost nothing.
+            tried = compare(lies.phases(seen), self.key)
+            if search:
+                found = [(scale, turn, lies.phases(view)) for scale, turn, view in views]
+                p_value, tried, *undone = best_guess(found, self.key, tried)
+            else:
+                p_value, undone = tried.p_value, [1.0, 0.0]
+            p_value = lies.corrected(p_value) if anyhow else p_value
+            best = min(best, (p_value, tried, *undone, lies), key=lambda one: one[0])
+        return self._result(image, *best)
 
     def _result(
         self, image: np.ndarray, p_value: float, reading: Reading, scale: float = 1.0,
-        turn: float = 0.0,
+        turn: float = 0.0, lies: Orientation = AS_IT_LIES,
     ) -> MarkResult:  # fmt: skip
         payload, votes = None, 0.0
         if p_value < PRESENT:
@@ -222,6 +241,7 @@ class Mark:
             scale,
             float(np.rad2deg(turn)),
             said,
+            lies,
         )
 
 

@@ -60,6 +60,13 @@ def boxes(row: dict[str, Any]) -> list[tuple[Any, str, str]]:
     ]  # fmt: skip
 
 
+def put_right(pixels: np.ndarray, row: dict[str, Any]) -> np.ndarray:
+    """A file's (h, w, 3) pixels as the released picture lay, where it was mirrored or turned."""
+    from safety.orientation import Orientation
+
+    return Orientation(row["lies"]["mirrored"], row["lies"]["quarters"]).undo(pixels)
+
+
 def layers(row: dict[str, Any]) -> list[dict[str, str]]:
     """The lines of each layer, apart from origin, changes and what the page says already."""
     pairs = [line.partition(": ")[::2] for line in row["notes"]]
@@ -78,7 +85,10 @@ def _answer(data: bytes, name: str, runs: Path) -> None:
     picture, words = st.columns((2, 3), gap="large")
     with picture:
         shown = outlined(pixels, [(where, color) for where, color, _ in framed])
-        st.image(shown, alt=f"The picture handed in: {name}")
+        done = row["lies"]["words"]
+        st.image(put_right(shown, row), alt=f"The picture handed in: {name}")
+        if done:
+            st.caption(f"The right way round, as it was released; the file was {done}.")
         for _, color, what in framed:
             _key(color, what)
         st.caption(f"{plain(name)}, {pixels.shape[1]} x {pixels.shape[0]} pixels  \n"

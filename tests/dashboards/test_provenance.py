@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dashboards.app_pages.provenance import boxes, glance
+from dashboards.app_pages.provenance import boxes, glance, put_right
 from dashboards.frames import outlined
 from safety import Ledger, release_image
 from safety.keys import keys
@@ -95,3 +95,16 @@ def test_a_bench_beside_the_run_is_shown(bare_run: Path, tmp_path: Path) -> None
     assert row["mark"] == "pellucid" and row["found untouched"].startswith("100% [")
     table, numbers = (frame.value for frame in at.dataframe)
     assert table["mark"].tolist() == ["pellucid"] and "JPEG 10" in numbers["attack"].tolist()
+
+
+def test_a_mirrored_file_is_shown_the_right_way_round(bare_run: Path, released: bytes) -> None:
+    pixels = np.asarray(Image.open(io.BytesIO(released)).convert("RGB"))
+    data = io.BytesIO()
+    Image.fromarray(pixels[:, ::-1]).save(data, "PNG")
+    at = handed_in(bare_run, "mirrored.png", data.getvalue())
+    assert not at.exception and not at.error
+    said = words(at)
+    assert "the picture was mirrored" in said and "the file was mirrored" in said
+    row = verify_upload(data.getvalue(), "mirrored.png")
+    assert row["verdict"] == "partial" and row["lies"]["words"] == "mirrored"
+    np.testing.assert_array_equal(put_right(pixels[:, ::-1], row), pixels)

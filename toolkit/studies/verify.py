@@ -63,7 +63,9 @@ def row_of(found: Verification, file: str) -> dict[str, Any]:
         "contradictions": list(found.contradictions),
         "not_shown": list(not_shown(found)),
         "next": list(next_steps(found)),
+        "lies": asdict(found.lies) | {"words": found.lies.words},
         "edited_within": _edited(found),
+        "cut": _cut(found),
         "recovered": _recovered(found),
         "parts": [asdict(one) for one in found.parts],
         "p_value": found.mark.p_value,
@@ -77,6 +79,12 @@ def _edited(found: Verification) -> list[float] | None:
     """Left, top, right and bottom of what does not fit the map of brightness, as shares."""
     fit = found.recovered.compared if found.recovered else found.compared
     return None if fit is None or fit.where is None else list(fit.where)
+
+
+def _cut(found: Verification) -> list[float] | None:
+    """What part of the released picture is left, as shares of that picture the right way round."""
+    fit = found.recovered.compared if found.recovered else found.compared
+    return None if fit is None or fit.cut is None else list(fit.cut)
 
 
 def _recovered(found: Verification) -> dict[str, Any] | None:
