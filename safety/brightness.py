@@ -5,6 +5,10 @@ as cells that do not fit. On 300 portraits of 64 pixels, re-encoding (JPEG 50, h
 size, noise of sigma 10) misses the map by at most 1.5 grey levels, and the nearest of 20,000 pairs
 of different ones by 4.1. A crop or a turn misses it as far as another picture does: `safety.crops`
 looks for crops, and whoever compares turns the picture back; else the answer is "inconclusive".
+Portraits are alike: among 1,000 maps, one fits 6 of 1,000 portraits that are in none of them.
+Mirrored and turned in the seven other ways that would be 19 of 3,800: there TURNED holds, with none
+(below 0.1 %), which still finds 98 % and more after JPEG 50 or at half the size, and 199 of 200 as
+they were before the mark.
 """
 
 from __future__ import annotations
@@ -16,6 +20,7 @@ import numpy as np
 
 SIDE = 16  # cells down and across
 SAME = 2.5  # grey levels, root mean square over the nine tenths of the cells that fit best
+TURNED = 1.4  # as much in pictures that were found mirrored or turned by looks alone
 TRIM = 0.9
 CELL, TIMES = 10.0, 8.0  # a changed cell misses by so many grey levels, and so many times the rest
 FLAT = 4.0  # grey levels of deviation below which a map tells nothing apart
@@ -69,14 +74,19 @@ def compare(map_: bytes, image: np.ndarray) -> Compared:
     return _judged(said, float(contrasts[0]), left[0])
 
 
-def nearest(maps: np.ndarray, seen: np.ndarray) -> tuple[int, Compared] | None:
-    """Which of maps (n, 256) fits cells (16, 16) best, and how; None where none does."""
+def nearest(
+    maps: np.ndarray, seen: np.ndarray, most: float = SAME
+) -> tuple[int, Compared] | None:  # fmt: skip
+    """Which of maps (n, 256) fits cells (16, 16) best, and how.
+
+    None where none misses by at most so many grey levels, and is that of a picture at all.
+    """
     if not len(maps):
         return None
     said = maps.astype(float)
     contrasts, left = _fit(seen.ravel(), said)
-    order = np.argsort(_misses(left), kind="stable")
-    for index in order[: int((_misses(left) <= SAME).sum())]:
+    misses = _misses(left)
+    for index in np.argsort(misses, kind="stable")[: int((misses <= most).sum())]:
         compared = _judged(said[index], float(contrasts[index]), left[index])
         if compared.kind != "inconclusive":
             return int(index), compared

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from safety.brightness import Compared, cells, compare, nearest
+from safety.brightness import TURNED, Compared, cells, compare, nearest
 from safety.checkpoint import canonical
 from safety.crops import MOST, find_crop
 from safety.files import append_line, locked, make_folder, parse_json, write_whole
@@ -99,7 +99,9 @@ class ManifestStore:
         straight = nearest(maps, seen)
         if straight is not None:
             return kept[straight[0]], straight[1], AS_IT_LIES
-        found = [(nearest(maps, lies.undo(seen)), lies) for lies in (OTHERS if anyhow else ())]
+        found = [
+            (nearest(maps, lies.undo(seen), TURNED), lies) for lies in (OTHERS if anyhow else ())
+        ]
         pairs = [(*pair, lies) for pair, lies in found if pair is not None]
         if not pairs:
             return None
