@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from safety.brightness import TURNED, Compared, cells, compare, nearest
+from safety.brightness import Compared, cells, compare, nearest
 from safety.checkpoint import canonical
 from safety.crops import MOST, find_crop
 from safety.files import append_line, locked, make_folder, parse_json, write_whole
@@ -92,16 +92,16 @@ class ManifestStore:
     ) -> tuple[Kept, Compared, Orientation] | None:
         """The manifest whose map fits (h, w, 3) uint8 pixels best; None where none fits.
 
-        With `anyhow` also mirrored and turned by quarters, where none fits the picture as it lies.
+        With `anyhow` also turned by quarters, mirrored or not, where none fits the picture as it
+        lies. Not mirrored alone, where others' portraits fit too often: only a mark tells that.
         """
         kept, seen = self.kept(), cells(image)
         maps = _maps(kept)
         straight = nearest(maps, seen)
         if straight is not None:
             return kept[straight[0]], straight[1], AS_IT_LIES
-        found = [
-            (nearest(maps, lies.undo(seen), TURNED), lies) for lies in (OTHERS if anyhow else ())
-        ]
+        turned = [lies for lies in OTHERS if lies.quarters] if anyhow else []
+        found = [(nearest(maps, lies.undo(seen)), lies) for lies in turned]
         pairs = [(*pair, lies) for pair, lies in found if pair is not None]
         if not pairs:
             return None

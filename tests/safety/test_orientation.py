@@ -158,8 +158,11 @@ def test_verify_says_how_a_picture_was_turned(room, lies: Orientation) -> None:
     assert f"since then: the picture was {lies.words}" in found.summary
     whole = look(room, done(lies, released(room, 4)))
     assert (whole.ledger.state, whole.agrees) == ("other bytes", True)
-    # Without its mark, looks lead to the same.
+    # Without its mark, looks lead to the same; a mirrored portrait is too like another.
     unmarked = look(room, done(lies, PICTURES[4]))
+    if not lies.quarters:
+        assert unmarked.recovered is None and unmarked.lies == AS_IT_LIES
+        return
     assert unmarked.mark.payload is None and unmarked.recovered is not None
     assert (unmarked.recovered.by, unmarked.lies) == ("looks", lies)
     assert unmarked.recovered.credentials.payload == 4
