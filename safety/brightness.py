@@ -6,7 +6,7 @@ size, noise of sigma 10) misses the map by at most 1.5 grey levels, and the near
 of different ones by 4.1. A crop or a turn misses it as far as another picture does: `safety.crops`
 looks for crops, and whoever compares turns the picture back; else the answer is "inconclusive".
 Portraits are alike: among 1,000 maps, one fits 6 of 1,000 portraits that are in none of them.
-Mirrored, 25 of 5,700 (faces are nearly symmetric), turned by quarters, mirrored or not, none.
+Mirrored, 30 of 5,700 (faces are nearly symmetric), turned by quarters, mirrored or not, none.
 """
 
 from __future__ import annotations
