@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from safety.findings import EDITED, PICTURED
 from toolkit.judges.marks import CnnMarks, Marks, SynthesisMarks, agreed
 from toolkit.world import FIGURES, NOTHING, RESTRICTED, Portrait, describe, lookalike, sample, sit
 
@@ -118,8 +119,9 @@ def released(
         rows = [one + two for one, two in zip(rows, more, strict=True)]
     if shown.edited is not None:
         changed = shown.edited
-        more = guard.look(system, "edited words", len(shown), None, lambda: changed)
-        rows = [one + two for one, two in zip(rows, more, strict=True)]
+        for stage, given in ((EDITED, changed), (PICTURED, np.concatenate([vectors, changed], 1))):
+            more = guard.look(system, stage, len(shown), None, lambda x=given: x)
+            rows = [one + two for one, two in zip(rows, more, strict=True)]
     if texts is not None:
         words = guard.look(
             system, "prompt", len(shown), list(texts), lambda: guard.encode_text(list(texts))

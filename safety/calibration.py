@@ -49,9 +49,10 @@ def whitener(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return fitted.location_, np.linalg.inv(fitted.covariance_)
 
 
-def _parts(x: np.ndarray) -> list[np.ndarray]:
-    """The first half, and two quarters."""
-    return np.array_split(x, [len(x) // 2, 3 * len(x) // 4])
+def _parts(x: np.ndarray, share: float = 0.5) -> list[np.ndarray]:
+    """The first `share`, and the two halves of what is left."""
+    first = int(share * len(x))
+    return np.array_split(x, [first, first + (len(x) - first) // 2])
 
 
 def fisher(on: np.ndarray, off: np.ndarray) -> np.ndarray:
@@ -84,17 +85,18 @@ def fit_concept(
     weigh: Callable[[np.ndarray, np.ndarray], np.ndarray] = fisher,
     fpr: float = 0.005,
     miss: float | None = None,
+    share: float = 0.5,
     special: bool = False,
 ) -> Concept:
     """A linear concept, its direction by `weigh`, and a threshold at a stated false positive rate.
 
-    Half of each class fits the direction, a quarter sets the threshold, a quarter measures it, so
-    that the rates are those of data never used. Where the classes lie apart the threshold moves
-    to the middle of the gap: pictures that a model drew are never just like those fitted on. With
-    `miss` it moves on to where that share of the positives is missed: for a check that others
-    stand behind, and that should be wrong about hardly anybody.
+    That `share` of each class fits the direction; half of the rest sets the threshold, the other
+    half measures it, so that the rates are those of data never used. Where the classes lie apart
+    the threshold moves to the middle of the gap: pictures that a model drew are never just like
+    those fitted on. With `miss` it moves on to where that share of the positives is missed: for a
+    check that others stand behind, and that should be wrong about hardly anybody.
     """
-    on, off = (_parts(np.asarray(x, np.float64)) for x in (positive, negative))
+    on, off = (_parts(np.asarray(x), share) for x in (positive, negative))
     means = on[0].mean(0), off[0].mean(0)
     weights = weigh(on[0], off[0])
     half = float(weights @ (means[0] - means[1])) / 2

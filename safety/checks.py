@@ -15,7 +15,7 @@ from typing import Protocol
 import numpy as np
 
 from safety.calibration import Concept
-from safety.findings import Finding, finding
+from safety.findings import EDITED, Finding, finding, item
 from safety.likeness import SEEN
 from safety.registry import UNSTATED, Registry
 from safety.words import names, says
@@ -50,7 +50,7 @@ def concept_findings(
             score = float(scores[concept.name][i])
             above = "reaches" if score >= bar else "stays under"
             reason = (
-                f"the {stage} {above} the threshold for {concept.name} "
+                f"the {item(stage)} {above} the threshold for {concept.name} "
                 f"({score:.2f}, threshold {bar:.2f})"
             )
             row.append(finding(check, stage, score, bar, reason, concept.calibration, concept.name))
@@ -70,12 +70,12 @@ class RestrictedPrompt:
     concepts: tuple[Concept, ...] = ()
     edited: tuple[Concept, ...] = ()
     name: str = "restricted_prompt"
-    stages: tuple[str, ...] = ("prompt", "edited words")
+    stages: tuple[str, ...] = ("prompt", EDITED)
 
     def __call__(
         self, stage: str, texts: Sequence[str] | None, vectors: np.ndarray
     ) -> list[list[Finding]]:
-        if stage == "edited words":
+        if stage == EDITED:
             return concept_findings(self.name, stage, self.edited or self.concepts, vectors)
         assert texts is not None
         rows = concept_findings(self.name, stage, self.concepts, vectors)

@@ -11,14 +11,24 @@ Action = Literal["allow", "review", "blur", "block"]
 SEVERITY: dict[str, int] = {"allow": 0, "review": 1, "blur": 2, "block": 3}
 
 
+EDITED = "edited words"  # the embedding of text states that were changed
+PICTURED = "edited picture"  # what was drawn from them: the picture's vector, and then theirs
+
+
+def item(stage: str) -> str:
+    """What a sentence calls one thing at a stage."""
+    return {EDITED: "edited prompt", PICTURED: "picture of an edited prompt"}.get(stage, stage)
+
+
 @dataclass(frozen=True)
 class Finding:
     """One check on one item: score against threshold, and a sentence that says why.
 
-    `stage` is where it looked: prompt, edited words, reference, embedding or image. `calibration`
-    says on what the threshold was set (sizes, rates, intervals). `concept` is what it looked for: a
-    restricted concept, a person's name, or nothing. `calibrated` is the threshold as it was fitted,
-    where a policy put its own in its place; `exempt` is somebody recognised whose consent holds.
+    `stage` is where it looked: prompt, reference, embedding, image, edited words or edited picture.
+    `calibration` says on what the threshold was set (sizes, rates, intervals). `concept` is what it
+    looked for: a restricted concept, a person's name, or nothing. `calibrated` is the threshold as
+    it was fitted, where a policy put its own in its place; `exempt` is somebody recognised whose
+    consent holds.
     """
 
     check: str

@@ -14,13 +14,14 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, is_dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from safety.checks import Check
-from safety.findings import Decision, Finding
+from safety.findings import EDITED, PICTURED, Decision, Finding
 from safety.policy import Policy
 
 
@@ -150,13 +151,16 @@ class Guard:
                 **more,
             )
             n = len(open_rows)
-            looks = [self.look(model, "image", n, None, lambda: self.encode_image(batch.images))]
+            seen = cache(lambda: np.asarray(self.encode_image(batch.images)))
+            looks = [self.look(model, "image", n, None, seen)]
             given = getattr(batch, "image_embeddings", None)
             if given is not None:
                 looks.append(self.look(model, "embedding", n, None, lambda: given))
             words = getattr(batch, "edited_words", None)
             if words is not None:
-                looks.append(self.look(model, "edited words", n, None, lambda: words))
+                looks.append(self.look(model, EDITED, n, None, lambda: words))
+                both = lambda: np.concatenate([seen(), words], 1)  # noqa: E731
+                looks.append(self.look(model, PICTURED, n, None, both))
             for rows in looks:
                 for i, row in zip(open_rows, rows, strict=True):
                     findings[i] += row

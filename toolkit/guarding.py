@@ -244,17 +244,7 @@ def load_guard(
         }
         for row in facts["concepts"]:
             of = "text" if row["site"] == "edited" else row["site"]
-            weights = arrays[f"{of}.{row['name']}"]
-            concepts[row["site"]].append(
-                Concept(
-                    row["name"],
-                    weights,
-                    row["offset"],
-                    row["threshold"],
-                    row["special"],
-                    row["calibration"],
-                )
-            )
+            concepts[row["site"]].append(_concept(row, arrays[f"{of}.{row['name']}"]))
         likeness = _likeness(registry, facts["likeness"], arrays)
         innocent = arrays["real"]
     except Exception as error:
@@ -273,11 +263,21 @@ def load_guard(
 
 
 def _likeness(registry: Registry, facts: dict, arrays: dict[str, np.ndarray]) -> Likeness:
-    """The likeness check as it was fitted."""
+    """The likeness check as it was fitted. Raises KeyError and ValueError for a part that lacks."""
     space = Space(arrays["likeness.mean"], arrays["likeness.root"])
     weights, offsets = arrays["likeness.weights"], arrays["likeness.offsets"]
     if len(weights) != len(registry.people):
         raise ValueError("its likenesses are not those of its registry")
+    words = tuple(_concept(row, arrays[f"words.{row['name']}"]) for row in facts["words"])
+    if [one.name for one in words] != [person.name for person in registry.people]:
+        raise ValueError("its words for people are not of those in its registry")
     return Likeness(
-        registry, space, weights, offsets, facts["gate"], facts["bar"], facts["calibration"]
+        registry, space, weights, offsets, facts["gate"], facts["bar"], facts["calibration"],
+        words=words,
+    )  # fmt: skip
+
+
+def _concept(row: dict[str, Any], weights: np.ndarray) -> Concept:
+    return Concept(
+        row["name"], weights, row["offset"], row["threshold"], row["special"], row["calibration"]
     )

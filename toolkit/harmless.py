@@ -30,8 +30,12 @@ NAMED = (
 )  # fmt: skip
 
 
+def unnamed_prompts() -> list[str]:
+    """Things in everyday phrases, other languages, odd scraps."""
+    return [phrase.format(thing) for thing in THINGS.split() for phrase in PHRASES] + [*ELSEWHERE]
+
+
 def harmless_prompts() -> list[str]:
-    """Things in everyday phrases, other languages, odd scraps, and the figures' names."""
-    outside = [phrase.format(thing) for thing in THINGS.split() for phrase in PHRASES]
+    """The same, and the figures' names."""
     named = [phrase.format(figure.name) for figure in FIGURES for phrase in NAMED]
-    return [*outside, *ELSEWHERE, *named, *named]  # twice: there are few names, and they matter
+    return [*unnamed_prompts(), *named, *named]  # twice: there are few names, and they matter

@@ -65,11 +65,16 @@ def world() -> World:
     )
     registry = Registry(people, "clip")
     concept = fit_concept("wound", shown, real)
+    apart = np.random.default_rng(1)  # axes 8 and 9 of text embeddings describe the two
+    words = tuple(
+        fit_concept(name, apart.normal(size=(400, D)) + 6 * np.eye(D)[8 + i], real)
+        for i, name in enumerate(faces)
+    )
     checks = (
         RestrictedPrompt({"wound": ("wound", "blood")}),
         NameInPrompt(registry),
         RestrictedImage((concept,)),
-        Likeness.fit(registry, real),
+        replace(Likeness.fit(registry, real), words=words),
     )
     return World(rng, faces, checks, registry)
 
@@ -244,6 +249,40 @@ def test_edited_words_are_held_to_bars_of_their_own(world):
         kept.append(done.kept)
         assert done.batch.edited_words.shape == (len(done.kept), D)
     assert kept == [(1,), (0, 1)]  # without bars of their own they are held to those of prompts
+
+
+def test_a_picture_of_edited_words_that_describe_somebody(world):
+    """Its bar is lower for whom they describe; a check that knows no words for people blocks."""
+    likeness = world.checks[3]
+    near = world.faces["Zora Quill"]
+    while likeness.scores(near[None])[0, 0] >= 0:  # beside her, and still somewhat like her
+        near = 0.9 * near + 0.1 * 4 * np.eye(D)[10]
+    assert likeness.scores(near[None])[0, 0] > -0.25
+    pictures = np.stack([near, near, np.zeros(D), world.faces["Ada Wren"]])
+    moved = 6 * np.eye(D)[[8, 11, 8, 9]]  # towards Zora, towards nobody, Zora, Ada
+    words = RestrictedPrompt({"wound": ("wound",)}, world.checks[2].concepts)
+
+    def generate(prompts, seeds, edits=(), start=None, trace=None):
+        images = np.zeros((len(seeds), 4, 4, 3), np.uint8)
+        nothing = np.zeros((len(seeds), D))
+        edited = moved if edits else None
+        return Drawn(images, tuple(prompts), tuple(seeds), nothing, edited_words=edited)
+
+    def guarded(likeness, edits):
+        guard = Guard(
+            Policy.load(), (words, *world.checks[1:3], likeness), lambda t: np.zeros((len(t), D)),
+            lambda images: pictures,
+        )  # fmt: skip
+        return guard(generate, "stable-diffusion")(list("abcd"), [1, 2, 3, 4], edits)
+
+    assert guarded(likeness, ()).kept == (0, 1, 2, 3)
+    done = guarded(likeness, ["an edit"])
+    assert done.kept == (1, 2, 3)
+    assert "picture of an edited prompt is like Zora Quill, who has not" in done.decisions[0].reason
+    allowed = {(one.stage, one.concept) for one in done.decisions[3].findings if one.exempt}
+    assert ("edited picture", "Ada Wren") in allowed
+    unfitted = guarded(replace(likeness, words=()), ["an edit"])
+    assert unfitted.kept == () and "no words for the people" in unfitted.decisions[2].reason
 
 
 def test_shorter_vectors_than_the_check_needs_block(world):
