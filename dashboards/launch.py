@@ -19,6 +19,7 @@ def command(run_path: str | Path, port: int, headless: bool = False) -> list[str
         "server.headless": str(headless).lower(),
         "server.fileWatcherType": "none",
         "browser.gatherUsageStats": "false",
+        "server.showEmailPrompt": "false",  # or the first start waits for an address to be typed
         "client.toolbarMode": "minimal",
         "client.showErrorDetails": "none",
     }

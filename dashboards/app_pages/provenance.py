@@ -90,7 +90,7 @@ def _answer(data: bytes, name: str, runs: Path) -> None:
         if done:
             st.caption(f"The right way round, as it was released; the file was {done}.")
         for _, color, what in framed:
-            _key(color, what)
+            _keys([(color, what)])
         st.caption(f"{plain(name)}, {pixels.shape[1]} x {pixels.shape[0]} pixels  \n"
                    f"SHA-256 {row['sha256']}")  # fmt: skip
     with words:
@@ -110,8 +110,10 @@ def _answer(data: bytes, name: str, runs: Path) -> None:
     )  # fmt: skip
 
 
-def _key(color: str, what: str) -> None:
-    st.html(f'<span style="color:{color}">■</span> {escape(what)}')
+def _keys(colors: list[tuple[str, str]]) -> None:
+    """What each colour stands for, in one row."""
+    row = '<span style="margin-right:1.5em"><span style="color:{}">■</span> {}</span>'
+    st.html("".join(row.format(color, escape(what)) for color, what in colors))
 
 
 def _list(title: str, lines: list[str]) -> None:
@@ -190,9 +192,8 @@ def _verdicts(lines: list[dict[str, Any]], word: Any) -> str:
 def _plots(study: Source, facts: dict[str, Any], index: int, where: str) -> None:
     from toolkit.studies.attack_charts import palette
 
-    with st.container(horizontal=True, gap="medium"):
-        for name, color in palette([one["name"] for one in facts["systems"]]).items():
-            _key(color, name)
+    colors = palette([one["name"] for one in facts["systems"]])
+    _keys([(color, name) for name, color in colors.items()])
     grid = st.grid(3, min_column_width=300)
     for name, title in facts["attacks"].items():
         file = f"plots/{index}-strength-{name}.svg"

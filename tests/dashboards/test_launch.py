@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import subprocess
 import sys
+import time
+import urllib.request
 from pathlib import Path
 
 from dashboards.launch import APP, command
 
 ROOT = Path(__file__).parents[2]
+HEALTH = "http://127.0.0.1:8634/_stcore/health"
 
 
 def test_the_command_binds_to_this_machine_and_reports_nothing(tmp_path: Path) -> None:
@@ -24,6 +29,28 @@ def test_the_command_binds_to_this_machine_and_reports_nothing(tmp_path: Path) -
         assert flag in words
     assert words[-2:] == ["--", str(tmp_path / "run")]
     assert "--server.headless=false" in command(tmp_path, 8611)
+
+
+def test_the_first_start_asks_for_nothing(tmp_path: Path) -> None:
+    """In a home that never saw Streamlit, and with a browser to open: it serves at once."""
+    environment = {**os.environ, "HOME": str(tmp_path), "BROWSER": "true", "DISPLAY": ""}
+    process = subprocess.Popen(
+        command(tmp_path / "run", 8634), cwd=ROOT, env=environment, stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    try:
+        until = time.monotonic() + 60
+        while time.monotonic() < until:
+            with contextlib.suppress(OSError), urllib.request.urlopen(HEALTH, timeout=5) as answer:
+                assert answer.status == 200
+                break
+            time.sleep(0.3)
+        else:
+            raise AssertionError("nothing was served within a minute")
+    finally:
+        process.terminate()
+        said, _ = process.communicate(timeout=20)
+    assert "mail" not in said.lower()
 
 
 def test_a_plain_streamlit_run_is_no_wider_open() -> None:
