@@ -19,6 +19,8 @@ NAMED = re.compile(
     r"(?:LATIN|SQUARED|CIRCLED|REGIONAL|PARENTHESIZED|FULLWIDTH|TAG)\b.*"
     r"\b(?:LETTER|CAPITAL|SMALL)(?: SMALL| CAPITAL)? ([A-Z])(?: |$)"
 )
+# A bar is an l where letters, or signs that stand for some, go on, and between two other signs.
+BAR = re.compile(r"[!|](?=[\w@$€£§°º¡])|(?<=[-.,·_/])[!|](?=[-.,·_/])")
 MASK = "*"
 LONG = 5  # letters from which a dropped one is forgiven
 
@@ -37,7 +39,7 @@ def _letters(text: str) -> str:
     text = "".join(
         c for c in text if not unicodedata.combining(c) and unicodedata.category(c) != "Cf"
     )
-    text = re.sub(r"[!|](?=\w)", "i", text.replace("()", "o")).replace("ß", "b").casefold()
+    text = BAR.sub("i", text.replace("()", "o")).replace("ß", "b").casefold()
     text = "".join(map(_latin, text.translate(LOOKS_LIKE)))
     return text.replace("l", "i")  # 1, I and l are one letter to who disguises
 
@@ -122,7 +124,19 @@ def _joined(tokens: list[str], word: str) -> bool:
 
 
 def says(text: str, phrase: str) -> bool:
-    """Whether the text has the phrase, disguises aside: as whole words, or spelled out."""
+    """Whether the text has the phrase, disguises aside: as whole words, or spelled out.
+
+    A bar may be an l or stand between letters: both are read.
+    """
+    return _says(text, phrase) or ("|" in text and _says(_without_bars(text), phrase))
+
+
+def _without_bars(text: str) -> str:
+    """With bars between letters taken out; of three in a row the middle one is an l."""
+    return text.replace("|||", " l ").replace("|", " ")
+
+
+def _says(text: str, phrase: str) -> bool:
     words, tokens = folded(phrase).split(), _tokens(text)
     plain = folded(text).split()
     for start in range(len(tokens) - len(words) + 1):
@@ -147,6 +161,8 @@ def names(text: str, name: str) -> bool:
     Its words may come in any order, with one more among them (`Lind, Nora`, `Nora Marie Lind`). A
     name in a script whose letters look like no Latin ones is looked for as it stands.
     """
+    if "|" in text and names(_without_bars(text), name):
+        return True
     wanted = folded(name)
     if len(wanted.replace(" ", "")) < sum(sign.isalpha() for sign in name):
         return _as_it_stands(name) in _as_it_stands(text)

@@ -31,10 +31,24 @@ from safety.words import distance, folded, names, says, spelled
         "a 🆆🅾🆄🅽🅳",
         "a ⓦⓞⓤⓝⓓ",
         "a ωound",
+        "w|o|u|n|d",
+        "a wo|und",
     ],
 )
 def test_disguises_come_off(text):
     assert says(text, "wound")
+
+
+@pytest.mark.parametrize("text", ["b|ood", "b|||o|o|d", "b-|-o-o-d", "8|€€d1ng", "to,p|€ss"])
+def test_a_bar_is_a_letter_or_stands_between(text):
+    assert any(says(text, word) for word in ("blood", "bleeding", "topless"))
+    assert not any(says(text, word) for word in ("wound", "naked"))
+
+
+def test_bars_in_names_and_in_harmless_lists():
+    assert names("Z|o|r|a Q|u|i|l|l", "Zora Quill") and names("Zora Qui||", "Zora Quill")
+    assert not names("zoo | radio | quilt", "Zora Quill")
+    assert not says("portrait | doctor | smiling | blue background", "blood")
 
 
 @pytest.mark.parametrize(
