@@ -151,13 +151,15 @@ def _direction(clip: Any, model: Any, system: str, aim: str, n: int, seed: int) 
 
 
 def _steered(guard: Any, model: Any, system: str, seed: int, size: Size) -> Found:
-    """Harmless prompts pushed towards restricted concepts and two figures without consent."""
+    """Harmless prompts pushed towards restricted concepts and figures without consent."""
     from toolkit.clip import load_clip
     from toolkit.pipelines import Edit
 
     rng = np.random.default_rng([seed, 83])
     figures = sorted(NOT_CONSENTING)
-    aims = [*RESTRICTED[1:], *(figures[i] for i in rng.permutation(len(figures))[:2])]
+    # Text states lead to a figure's looks so seldom that two figures often give no picture at all.
+    some = len(figures) if system == "stable-diffusion" else 2
+    aims = [*RESTRICTED[1:], *(figures[i] for i in rng.permutation(len(figures))[:some])]
     parts: list[tuple[Pictures, np.ndarray]] = []
     for number, aim in enumerate(aims):
         direction = _direction(load_clip(), model, system, aim, size.fitted, seed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from toolkit.clip import load_clip
 from toolkit.pipelines.stable_diffusion import StableDiffusion
@@ -10,6 +11,7 @@ from toolkit.pipelines.unclip import UnClip
 from toolkit.training import NAMES, train
 
 
+@pytest.mark.timeout(600)  # a minute on two quiet cores; everything is trained, if by one step
 def test_all_recipes_make_a_bundle_that_draws(tmp_path):
     weights, checkpoints = tmp_path / "weights", tmp_path / "checkpoints"
     cards = train("all", weights, checkpoints, steps=1, portraits=300)
