@@ -159,8 +159,9 @@ class Guard:
             words = getattr(batch, "edited_words", None)
             if words is not None:
                 looks.append(self.look(model, EDITED, n, None, lambda: words))
-                both = lambda: np.concatenate([seen(), words], 1)  # noqa: E731
-                looks.append(self.look(model, PICTURED, n, None, both))
+                looks.append(
+                    self.look(model, PICTURED, n, None, lambda: np.concatenate([seen(), words], 1))
+                )
             for rows in looks:
                 for i, row in zip(open_rows, rows, strict=True):
                     findings[i] += row
